@@ -1,0 +1,166 @@
+//! The one error type. It speaks the domain and carries data; `api/error_table.rs` alone knows the
+//! types, codes and statuses of the wire.
+
+use std::borrow::Cow;
+
+/// What can go wrong with a request, and with the server behind it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No such queue, or a `QueueUrl` that cannot name one.
+    #[error("The specified queue does not exist.")]
+    QueueDoesNotExist,
+    /// CreateQueue with another value for an attribute than the queue has.
+    #[error(
+        "A queue already exists with the same name and a different value for attribute {attribute}"
+    )]
+    QueueNameExists {
+        /// The attribute that differs.
+        attribute: &'static str,
+    },
+    /// `strict` limits: created again within 60 seconds of its deletion.
+    #[error(
+        "You must wait 60 seconds after deleting a queue before you can create another with the \
+         same name."
+    )]
+    QueueDeletedRecently,
+    /// `strict` limits: purged again within 60 seconds.
+    #[error("Only one PurgeQueue operation on {queue} is allowed every 60 seconds.")]
+    PurgeQueueInProgress {
+        /// The queue's name.
+        queue: String,
+    },
+    /// A standard queue's name that is none.
+    #[error(
+        "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+    )]
+    InvalidQueueName,
+    /// A FIFO queue's name that is none.
+    #[error(
+        "The name of a FIFO queue can only include alphanumeric characters, hyphens, or \
+         underscores, must end with .fifo suffix and be 1 to 80 in length"
+    )]
+    InvalidFifoQueueName,
+    /// A required parameter is missing or empty.
+    #[error("The request must contain the parameter {name}.")]
+    MissingParameter {
+        /// As on the wire.
+        name: Cow<'static, str>,
+    },
+    /// A parameter has a value it may not have.
+    #[error("Value {value} for parameter {name} is invalid. Reason: {reason}")]
+    InvalidParameterValue {
+        /// As on the wire.
+        name: Cow<'static, str>,
+        /// What was given.
+        value: String,
+        /// Why not.
+        reason: Cow<'static, str>,
+    },
+    /// An `InvalidParameterValue` whose text AWS words freely.
+    #[error("{0}")]
+    InvalidParameter(Cow<'static, str>),
+    /// Parameters that exclude each other.
+    #[error("{0}")]
+    InvalidParameterCombination(Cow<'static, str>),
+    /// An attribute that does not exist, or not for this queue.
+    #[error("{0}")]
+    InvalidAttributeName(Cow<'static, str>),
+    /// An attribute with a value it may not have.
+    #[error("{0}")]
+    InvalidAttributeValue(Cow<'static, str>),
+    /// A body with characters that XML 1.0 does not allow.
+    #[error(
+        "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF \
+         | #xE000 to #xFFFD | #x10000 to #x10FFFF"
+    )]
+    InvalidMessageContents,
+    /// A handle that is garbage.
+    #[error("The input receipt handle \"{0}\" is not a valid receipt handle.")]
+    ReceiptHandleIsInvalid(String),
+    /// A handle of another queue.
+    #[error("The receipt handle \"{0}\" is not valid for this queue.")]
+    ReceiptHandleOfAnotherQueue(String),
+    /// FIFO: the visibility timeout of this receive is over, or a newer receive holds the message.
+    #[error(
+        "Value {0} for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired."
+    )]
+    ReceiptHandleExpired(String),
+    /// ChangeMessageVisibility of a message that is gone.
+    #[error(
+        "Value {0} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is \
+         not available for visibility timeout change."
+    )]
+    MessageNotAvailable(String),
+    /// ChangeMessageVisibility past twelve hours after the receive.
+    #[error(
+        "Value {0} for parameter VisibilityTimeout is invalid. Reason: Total VisibilityTimeout for \
+         the message is beyond the limit [43200 seconds]"
+    )]
+    VisibilityBeyondLimit(u32),
+    /// Too many of something: messages in flight, policy statements.
+    #[error("{0}")]
+    OverLimit(Cow<'static, str>),
+    /// A batch without entries; carries the entry's type name.
+    #[error("There should be at least one {0} in the request.")]
+    EmptyBatchRequest(&'static str),
+    /// More than ten entries.
+    #[error("Maximum number of entries per request are 10. You have sent {0}.")]
+    TooManyEntriesInBatchRequest(usize),
+    /// A batch entry id that is none.
+    #[error(
+        "A batch entry id can only contain alphanumeric characters, hyphens and underscores. It \
+         can be at most 80 letters long."
+    )]
+    InvalidBatchEntryId,
+    /// Two entries with one id.
+    #[error("Id {0} repeated.")]
+    BatchEntryIdsNotDistinct(String),
+    /// All entries together are over 1 MiB.
+    #[error(
+        "Batch requests cannot be longer than {max} bytes. You have sent {bytes} bytes."
+    )]
+    BatchRequestTooLong {
+        /// What was sent.
+        bytes: usize,
+        /// What is allowed.
+        max: usize,
+    },
+    /// Something this queue or server does not do.
+    #[error("{0}")]
+    UnsupportedOperation(Cow<'static, str>),
+    /// No action of that name.
+    #[error("The action {0} is not valid for this endpoint.")]
+    UnknownAction(String),
+    /// A body that cannot be parsed.
+    #[error("{0}")]
+    MalformedInput(Cow<'static, str>),
+    /// The address names no queue.
+    #[error("The address {0} is not valid for this endpoint.")]
+    InvalidAddress(String),
+    /// Too much at once, or not enough room on the disk: try again.
+    #[error("{0}")]
+    ServiceUnavailable(Cow<'static, str>),
+    /// A fault of ours. The text is for the log; the caller gets a request id.
+    #[error("internal failure: {0}")]
+    Internal(Cow<'static, str>),
+}
+
+impl Error {
+    /// A required parameter is missing or empty.
+    pub fn missing(name: impl Into<Cow<'static, str>>) -> Error {
+        Error::MissingParameter { name: name.into() }
+    }
+
+    /// A parameter has a value it may not have.
+    pub fn invalid(
+        name: impl Into<Cow<'static, str>>,
+        value: impl ToString,
+        reason: impl Into<Cow<'static, str>>,
+    ) -> Error {
+        Error::InvalidParameterValue {
+            name: name.into(),
+            value: value.to_string(),
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Stanchion: a self-hosted queue service that speaks the Amazon SQS API.
+
+pub mod engine;
+pub mod error;
+pub mod limits;
+pub mod model;
+pub mod shard;
+pub mod store;

@@ -1,0 +1,10 @@
+//! The vocabulary: types whose constructors parse. Nothing here acts, and nothing here knows a
+//! protocol, a store or a clock.
+
+pub mod attributes;
+pub mod fifo;
+pub mod message;
+pub mod queue;
+pub mod receipt;
+pub mod rows;
+pub mod time;
