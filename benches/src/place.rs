@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::process::Launch;
+use crate::process::{Launch, tail};
 
 /// The programs of one build and a scratch folder that vanishes with this value.
 #[derive(Debug)]
@@ -54,6 +54,21 @@ impl Place {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Throws away all data folders and logs; returns the last lines of the logs.
+    pub fn clear(&self) -> io::Result<String> {
+        let mut tails = String::new();
+        for entry in fs::read_dir(self.scratch())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else {
+                tails.push_str(&tail(&path));
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(tails)
     }
 
     /// The folder all data folders are in.

@@ -111,13 +111,13 @@ impl Server {
     }
 
     /// SIGKILL, now.
-    pub fn kill(mut self) -> io::Result<()> {
+    pub fn kill(&mut self) -> io::Result<()> {
         self.child.kill()?;
         self.child.wait().map(drop)
     }
 
     /// SIGTERM; returns how long it took to end. Fails unless it ends with code 0 in time.
-    pub async fn stop(mut self) -> io::Result<Duration> {
+    pub async fn stop(&mut self) -> io::Result<Duration> {
         let started = Instant::now();
         kill_process(self.pid()?, Signal::TERM)?;
         while started.elapsed() < STOP_PATIENCE {
@@ -196,7 +196,8 @@ fn address_in(line: &str) -> Option<SocketAddr> {
     rest[..end.unwrap_or(rest.len())].parse().ok()
 }
 
-fn tail(log: &Path) -> String {
+/// The last lines of a server's log.
+pub fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
