@@ -12,6 +12,7 @@ use crate::model::queue::{
     AccountId, Generation, QueueId, QueueKey, QueueKind, QueueName, Region, Slot,
 };
 use crate::model::time::{Millis, Timestamp};
+use crate::shard::stats::ShardStats;
 
 /// Tags of a queue.
 pub type Tags = BTreeMap<String, String>;
@@ -163,6 +164,11 @@ impl Shards {
 
     /// The present on the engine's clock.
     pub fn now(&self) -> Timestamp {
+        todo!()
+    }
+
+    /// What each shard counts about itself, in the order of the shards.
+    pub fn stats(&self) -> &[Arc<ShardStats>] {
         todo!()
     }
 
