@@ -1,25 +1,9 @@
-//! Which slot a queue's rows live in, and which shard owns the slot.
+//! Which shard owns which slot.
 
-use std::hash::Hasher;
-use std::ops::Range;
-
-use siphasher::sip::SipHasher24;
-
-use crate::model::queue::{QueueKey, Slot};
+use crate::model::queue::Slot;
 
 /// How many slots there are, for ever: keys on the disk begin with one.
 pub const SLOTS: usize = 256;
-
-/// The slot of a queue. Stored in every key, so this function may never change.
-pub fn slot_of(key: &QueueKey) -> Slot {
-    let mut hasher = SipHasher24::new_with_keys(0, 0);
-    for part in [key.account.as_str(), key.region.as_str(), key.name.as_str()] {
-        hasher.write(part.as_bytes());
-        // No part contains a zero, so no two keys run together.
-        hasher.write(&[0]);
-    }
-    Slot((hasher.finish() & 0xff) as u8)
-}
 
 /// How the slots are spread over the shards: in even ranges, so that their number may change at
 /// any start.
@@ -47,23 +31,13 @@ impl ShardMap {
     /// What a shard owns.
     pub fn slots(self, shard: usize) -> impl Iterator<Item = Slot> {
         let first = |shard: usize| (shard * SLOTS).div_ceil(self.shards);
-        let range: Range<usize> = first(shard)..first(shard + 1);
-        range.map(|slot| Slot(slot as u8))
+        (first(shard)..first(shard + 1)).map(|slot| Slot(slot as u8))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::queue::{AccountId, QueueName, Region};
-
-    fn key(name: &str) -> QueueKey {
-        QueueKey {
-            account: AccountId::parse("000000000000").unwrap(),
-            region: Region::parse("us-east-1").unwrap(),
-            name: QueueName::parse(name).unwrap(),
-        }
-    }
 
     #[test]
     fn every_slot_has_one_owner_for_any_number_of_shards() {
@@ -80,13 +54,4 @@ mod tests {
             assert_eq!(seen, SLOTS);
         }
     }
-
-    #[test]
-    fn slots_are_what_they_were_when_the_first_folder_was_written() {
-        let slots: Vec<u8> =
-            ["orders", "orders.fifo", "a", "b"].iter().map(|name| slot_of(&key(name)).0).collect();
-        assert_eq!(slots, SLOTS_OF_FORMAT_1);
-    }
-
-    const SLOTS_OF_FORMAT_1: [u8; 4] = [0, 0, 0, 0];
 }
