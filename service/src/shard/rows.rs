@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use crate::engine::command::{Answer, Need};
 use crate::model::queue::{Generation, Slot};
-use crate::model::rows::{Lane, RowKey, Write};
+use crate::model::rows::{RowKey, Write};
 use crate::store::codec::{decode, encode_write};
 use crate::store::keys::{
     KeyRange, line_range, members_range, messages_range, parse_row_key, row_key, timers_range,
 };
-use crate::store::{Key, Limit, Op, Store, StoreError};
+use crate::store::{Key, Limit, Op, Space, Store, StoreError};
 
 /// One scan returns at most so many bytes of values, beside its bound on rows.
 const SCAN_BYTES_MAX: usize = 1024 * 1024;
@@ -48,8 +48,8 @@ impl TurnRows {
         self.writes.append(writes);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.writes.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.writes.len()
     }
 
     /// Message rows this turn removes.
@@ -106,7 +106,11 @@ impl TurnRows {
             Need::Messages { lane, from, rows } => {
                 let range = messages_range(slot, generation, lane, from);
                 let (writes, more) = self.scan(store, range, rows)?;
-                let found: Vec<_> = writes.into_iter().filter_map(as_message(lane)).collect();
+                let message = |write| match write {
+                    Write::Message(place, row) => Some((place.seq, row)),
+                    _ => None,
+                };
+                let found: Vec<_> = writes.into_iter().filter_map(message).collect();
                 // A page that says there is more is never empty.
                 let next = found.last().filter(|_| more).map(|(seq, _)| seq.next());
                 Answer::Messages(found, next)
@@ -232,15 +236,6 @@ impl TurnRows {
     }
 }
 
-fn as_message(
-    lane: Lane,
-) -> impl Fn(Write) -> Option<(crate::model::fifo::Seq, crate::model::rows::MessageRow)> {
-    move |write| match write {
-        Write::Message(place, row) if place.lane == lane => Some((place.seq, row)),
-        _ => None,
-    }
-}
-
 fn row_of(write: &Write) -> RowKey {
     match *write {
         Write::Message(place, _) => RowKey::Message(place),
@@ -255,7 +250,7 @@ fn row_of(write: &Write) -> RowKey {
 }
 
 fn decode_row(
-    space: crate::store::Space,
+    space: Space,
     key: &[u8],
     value: Bytes,
 ) -> Result<Write, StoreError> {
