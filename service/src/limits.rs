@@ -15,3 +15,6 @@ const _: () = assert!(RECEIVE_MESSAGES_MAX <= BATCH_ENTRIES_MAX);
 /// How long a message may stay in flight, counted from its receive, in seconds. Source: facts
 /// sheet, 5.4.
 pub const IN_FLIGHT_S_MAX: u32 = 12 * 60 * 60;
+
+/// Messages in flight per queue, standard and FIFO. Source: facts sheet, 5.5.
+pub const IN_FLIGHT_MESSAGES_MAX: usize = 120_000;
