@@ -1,6 +1,7 @@
 //! Stanchion: a self-hosted queue service that speaks the Amazon SQS API.
 
 pub mod engine;
+pub mod env;
 pub mod error;
 pub mod limits;
 pub mod model;
