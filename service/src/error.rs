@@ -133,6 +133,12 @@ pub enum Error {
     /// The address names no queue.
     #[error("The address {0} is not valid for this endpoint.")]
     InvalidAddress(String),
+    /// A request whose body is larger than any legal one.
+    #[error("The request is larger than {0} bytes.")]
+    RequestTooLarge(usize),
+    /// A request whose body did not arrive in time.
+    #[error("The request was not received in time.")]
+    RequestTimeout,
     /// Too much at once, or not enough room on the disk: try again.
     #[error("{0}")]
     ServiceUnavailable(Cow<'static, str>),
