@@ -51,6 +51,9 @@ pub const RECEIVE_WAIT_S_MAX: u32 = 20;
 /// sheet, 5.4.
 pub const IN_FLIGHT_S_MAX: u32 = 12 * 60 * 60;
 
+/// Messages in flight per queue, standard and FIFO. Source: facts sheet, 5.5.
+pub const IN_FLIGHT_MESSAGES_MAX: usize = 120_000;
+
 /// How long a message is kept, in seconds. Source: SetQueueAttributes, `MessageRetentionPeriod`.
 pub const RETENTION_S_MAX: u32 = 14 * 24 * 60 * 60;
 
@@ -95,7 +98,7 @@ pub struct Limits {
 pub const STRICT: Limits = Limits {
     name: "strict",
     quarantine_s: 60,
-    in_flight_max: 120_000,
+    in_flight_max: IN_FLIGHT_MESSAGES_MAX,
     message_bytes_min: 1024,
     retention_s_min: 60,
     own_attributes: false,

@@ -122,19 +122,14 @@ pub struct Delivered {
 /// message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Departure {
-    /// What was sent; `moved` already says where from and why.
+    /// The message as it was in the source.
     pub message: MessageRow,
-    /// Its address in the source, for a [`Command::Restore`].
+    /// Where it was there, for a [`Command::Restore`].
     pub place: Place,
-    /// Its delivery in the source, for a [`Command::Restore`].
+    /// Its last delivery there, for a [`Command::Restore`].
     pub delivery: DeliveryRow,
-}
-
-impl Departure {
-    /// Where from and why. Every departure has it.
-    pub fn moved(&self) -> &Moved {
-        self.message.moved.as_deref().expect("a departure always says where it comes from")
-    }
+    /// Where it comes from and why: becomes part of the target's row.
+    pub moved: Moved,
 }
 
 /// A read the engine needs before it can decide. All of one queue's present generation.

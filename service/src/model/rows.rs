@@ -156,8 +156,10 @@ pub struct HintRow {
     pub fresh: Seq,
     /// Sweep cursor of the main lane (FIFO) and of the delayed lane (standard): nothing alive below.
     pub low: Seq,
-    /// Messages never received and not delayed.
+    /// Messages never received, not delayed, and not counted in `due_count`.
     pub fresh_count: u64,
+    /// Standard: messages never received whose own delay has ended.
+    pub due_count: u64,
     /// Messages whose first delay has not ended.
     pub delayed_count: u64,
     /// Timers up to and including this were counted as due.
@@ -172,8 +174,9 @@ pub struct HintRow {
     pub line_from: LinePlace,
     /// FIFO and fair: last round given in the line.
     pub round: u64,
-    /// Fair: the first grouped message arrived; from now on every message is indexed by group.
-    pub fair: bool,
+    /// Fair: where the first grouped message arrived; from here on every message of the main lane
+    /// is indexed by group.
+    pub fair_from: Option<Seq>,
     /// Messages that were moved in may be older than their neighbours: expiry looks at all.
     pub mixed_ages: bool,
 }

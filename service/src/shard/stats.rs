@@ -69,6 +69,16 @@ impl Level {
         self.0.store(value, Relaxed);
     }
 
+    /// It rises.
+    pub fn add(&self, by: u64) {
+        self.0.fetch_add(by, Relaxed);
+    }
+
+    /// It falls.
+    pub fn sub(&self, by: u64) {
+        self.0.fetch_sub(by, Relaxed);
+    }
+
     /// Reads it.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)

@@ -5,8 +5,11 @@
 pub mod codec;
 pub mod keys;
 pub mod memory;
+pub mod payload;
+pub mod reader;
 #[cfg(feature = "rocksdb")]
 pub mod rocks;
+pub mod values;
 
 use std::path::Path;
 

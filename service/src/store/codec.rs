@@ -1,0 +1,474 @@
+//! Every kind of value as bytes. The first byte is the kind's version; integers are big-endian.
+//! Decoding never panics: what does not read as it should is [`StoreError::Corrupt`].
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+
+use super::keys::row_key;
+use super::reader::Reader;
+use super::values::{DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow};
+use super::{Op, StoreError};
+use crate::model::attributes::QueueSettings;
+use crate::model::fifo::{AttemptHash, GroupHash, Seq};
+use crate::model::message::MessageId;
+use crate::model::queue::{Generation, QueueId, Slot};
+use crate::model::rows::{
+    DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead, MessageRow, Moved,
+    Place, RowKey, Write,
+};
+use crate::model::time::{Millis, Timestamp};
+
+/// A kind of value. The format of a version never changes; a new one reads the old one too.
+pub trait Value: Sized {
+    /// What errors call it.
+    const KIND: &'static str;
+    /// The version it is written in: the first byte.
+    const VERSION: u8 = 1;
+    /// About how many bytes `write` will add.
+    fn size_hint(&self) -> usize {
+        64
+    }
+    /// Adds everything behind the version byte.
+    fn write(&self, out: &mut BytesMut);
+    /// Reads what [`Value::write`] wrote.
+    fn read(reader: &mut Reader) -> Result<Self, StoreError>;
+}
+
+/// A value as it is stored.
+pub fn encode<V: Value>(value: &V) -> Bytes {
+    let mut out = BytesMut::with_capacity(1 + value.size_hint());
+    out.put_u8(V::VERSION);
+    value.write(&mut out);
+    out.freeze()
+}
+
+/// A stored value as it was. Bulk (payloads, bodies) is sliced out of `bytes`, not copied.
+pub fn decode<V: Value>(bytes: Bytes) -> Result<V, StoreError> {
+    let mut reader = Reader::new(V::KIND, bytes);
+    match reader.u8()? {
+        version if version == V::VERSION => {}
+        version => return Err(reader.corrupt(format_args!("version {version} is unknown"))),
+    }
+    let value = V::read(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// A row change as a change of the store.
+pub fn encode_write(slot: Slot, generation: Generation, write: &Write) -> Op {
+    let key = |key| row_key(slot, generation, &key);
+    match write {
+        Write::Message(place, row) => Op::Put(key(RowKey::Message(*place)), encode(row)),
+        Write::Delivery(seq, row) => Op::Put(key(RowKey::Delivery(*seq)), encode(row)),
+        Write::Timer(due, seq, group) => Op::Put(key(RowKey::Timer(*due, *seq)), encode(group)),
+        Write::Group(group, row) => Op::Put(key(RowKey::Group(*group)), encode(row)),
+        Write::Member(group, seq) => Op::Put(key(RowKey::Member(*group, *seq)), encode(&())),
+        Write::Line(place, group) => Op::Put(key(RowKey::Line(*place)), encode(group)),
+        Write::Dedup(dedup, row) => Op::Put(key(RowKey::Dedup(*dedup)), encode(row)),
+        Write::Remove(row) => Op::Delete(key(*row)),
+    }
+}
+
+// The head has a fixed size; then `moved`, if any; the payload is the rest.
+impl Value for MessageRow {
+    const KIND: &'static str = "message";
+
+    fn size_hint(&self) -> usize {
+        let moved = self.moved.as_deref();
+        64 + moved.map_or(0, |m| 32 + m.source_arn.len() + m.reason.len()) + self.payload.len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        let head = &self.head;
+        let flags = u8::from(head.due_at.is_some())
+            | u8::from(head.group.is_some()) << 1
+            | u8::from(head.earlier_first_received_at.is_some()) << 2
+            | u8::from(self.moved.is_some()) << 3;
+        out.put_u8(flags);
+        out.put_u64(head.sent_at.0);
+        out.put_u64(head.retained_from.0);
+        out.put_u64(head.due_at.unwrap_or_default().0);
+        out.put_u128(head.group.unwrap_or(GroupHash::UNGROUPED).0);
+        out.put_u32(head.earlier_receives);
+        out.put_u64(head.earlier_first_received_at.unwrap_or_default().0);
+        if let Some(moved) = self.moved.as_deref() {
+            put_moved(out, moved);
+        }
+        out.put_slice(&self.payload);
+    }
+
+    fn read(reader: &mut Reader) -> Result<MessageRow, StoreError> {
+        let flags = reader.flags(0b1111)?;
+        let sent_at = reader.timestamp()?;
+        let retained_from = reader.timestamp()?;
+        let due_at = reader.timestamp()?;
+        let group = GroupHash(reader.u128()?);
+        let earlier_receives = reader.u32()?;
+        let earlier_first = reader.timestamp()?;
+        let head = MessageHead {
+            sent_at,
+            retained_from,
+            due_at: (flags & 1 != 0).then_some(due_at),
+            group: (flags & 2 != 0).then_some(group),
+            earlier_receives,
+            earlier_first_received_at: (flags & 4 != 0).then_some(earlier_first),
+        };
+        let moved = if flags & 8 == 0 { None } else { Some(Box::new(read_moved(reader)?)) };
+        Ok(MessageRow { head, payload: reader.rest(), moved })
+    }
+}
+
+impl Value for DeliveryRow {
+    const KIND: &'static str = "delivery";
+
+    fn size_hint(&self) -> usize {
+        72
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u8(u8::from(self.group.is_some()) | u8::from(self.attempt.is_some()) << 1);
+        out.put_u8(lane_byte(self.lane));
+        out.put_u64(self.visible_at.0);
+        out.put_u64(self.received_at.0);
+        out.put_u32(self.receive_count);
+        out.put_u64(self.first_received_at.0);
+        out.put_u64(self.nonce);
+        out.put_u64(self.retained_from.0);
+        if let Some(group) = self.group {
+            out.put_u128(group.0);
+        }
+        if let Some((attempt, messages)) = self.attempt {
+            out.put_u64(attempt.0);
+            out.put_u8(messages);
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Result<DeliveryRow, StoreError> {
+        let flags = reader.flags(0b11)?;
+        Ok(DeliveryRow {
+            lane: read_lane(reader)?,
+            visible_at: reader.timestamp()?,
+            received_at: reader.timestamp()?,
+            receive_count: reader.u32()?,
+            first_received_at: reader.timestamp()?,
+            nonce: reader.u64()?,
+            retained_from: reader.timestamp()?,
+            group: if flags & 1 == 0 { None } else { Some(GroupHash(reader.u128()?)) },
+            attempt: match flags & 2 {
+                0 => None,
+                _ => Some((AttemptHash(reader.u64()?), reader.u8()?)),
+            },
+        })
+    }
+}
+
+/// A timer: the group of the message, if any.
+impl Value for Option<GroupHash> {
+    const KIND: &'static str = "timer";
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u8(self.is_some().into());
+        if let Some(group) = self {
+            out.put_u128(group.0);
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Result<Option<GroupHash>, StoreError> {
+        Ok(if reader.bool()? { Some(GroupHash(reader.u128()?)) } else { None })
+    }
+}
+
+impl Value for GroupRow {
+    const KIND: &'static str = "group";
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u8(self.place.is_some().into());
+        out.put_u64(self.fresh);
+        if let Some(place) = self.place {
+            out.put_u64(place.seq.0);
+            out.put_u64(place.round);
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Result<GroupRow, StoreError> {
+        let in_line = reader.bool()?;
+        let fresh = reader.u64()?;
+        let place = if in_line { Some(read_line_place(reader)?) } else { None };
+        Ok(GroupRow { fresh, place })
+    }
+}
+
+/// A member of a group: its key says it all.
+impl Value for () {
+    const KIND: &'static str = "member";
+
+    fn size_hint(&self) -> usize {
+        0
+    }
+
+    fn write(&self, _: &mut BytesMut) {}
+
+    fn read(_: &mut Reader) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// A place in line: the group that stands there.
+impl Value for GroupHash {
+    const KIND: &'static str = "line";
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u128(self.0);
+    }
+
+    fn read(reader: &mut Reader) -> Result<GroupHash, StoreError> {
+        reader.u128().map(GroupHash)
+    }
+}
+
+impl Value for DedupRow {
+    const KIND: &'static str = "deduplication id";
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_slice(&self.message_id.0);
+        out.put_u64(self.seq.0);
+        out.put_u64(self.accepted_at.0);
+    }
+
+    fn read(reader: &mut Reader) -> Result<DedupRow, StoreError> {
+        Ok(DedupRow {
+            message_id: MessageId(reader.array()?),
+            seq: Seq(reader.u64()?),
+            accepted_at: reader.timestamp()?,
+        })
+    }
+}
+
+impl Value for HintRow {
+    const KIND: &'static str = "hint";
+
+    fn size_hint(&self) -> usize {
+        128
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u8(u8::from(self.fair_from.is_some()) | u8::from(self.mixed_ages) << 1);
+        for number in [
+            self.next_seq.0,
+            self.fresh.0,
+            self.low.0,
+            self.fresh_count,
+            self.due_count,
+            self.delayed_count,
+            self.due_cursor.0.0,
+            self.due_cursor.1.0,
+            self.timers_from.0.0,
+            self.timers_from.1.0,
+            self.undelayed.0,
+            self.line_count,
+            self.line_from.seq.0,
+            self.line_from.round,
+            self.round,
+            self.fair_from.unwrap_or_default().0,
+        ] {
+            out.put_u64(number);
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Result<HintRow, StoreError> {
+        let flags = reader.flags(0b11)?;
+        Ok(HintRow {
+            next_seq: Seq(reader.u64()?),
+            fresh: Seq(reader.u64()?),
+            low: Seq(reader.u64()?),
+            fresh_count: reader.u64()?,
+            due_count: reader.u64()?,
+            delayed_count: reader.u64()?,
+            due_cursor: (reader.timestamp()?, Seq(reader.u64()?)),
+            timers_from: (reader.timestamp()?, Seq(reader.u64()?)),
+            undelayed: Seq(reader.u64()?),
+            line_count: reader.u64()?,
+            line_from: read_line_place(reader)?,
+            round: reader.u64()?,
+            fair_from: Some(Seq(reader.u64()?)).filter(|_| flags & 1 != 0),
+            mixed_ages: flags & 2 != 0,
+        })
+    }
+}
+
+impl Value for ServerRow {
+    const KIND: &'static str = "server";
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u32(self.epoch);
+        out.put_slice(&self.secret);
+        out.put_u64(self.clock_offset.0);
+    }
+
+    fn read(reader: &mut Reader) -> Result<ServerRow, StoreError> {
+        Ok(ServerRow {
+            epoch: reader.u32()?,
+            secret: reader.array()?,
+            clock_offset: Millis(reader.u64()?),
+        })
+    }
+}
+
+impl Value for TurnRow {
+    const KIND: &'static str = "turn";
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u64(self.turn);
+        out.put_u64(self.synced_up_to);
+        out.put_u64(self.engine_time.0);
+    }
+
+    fn read(reader: &mut Reader) -> Result<TurnRow, StoreError> {
+        Ok(TurnRow {
+            turn: reader.u64()?,
+            synced_up_to: reader.u64()?,
+            engine_time: reader.timestamp()?,
+        })
+    }
+}
+
+/// A catalogue row as JSON: it is rare, has many optional parts, and people may want to read it.
+#[derive(Serialize, Deserialize)]
+struct QueueJson {
+    id: u64,
+    generation: u64,
+    settings: QueueSettings,
+    tags: BTreeMap<String, String>,
+    created_at_ms: u64,
+    modified_at_ms: u64,
+    purged_at_ms: Option<u64>,
+}
+
+impl Value for QueueRow {
+    const KIND: &'static str = "queue";
+
+    fn size_hint(&self) -> usize {
+        1024
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        let json = QueueJson {
+            id: self.id.0,
+            generation: self.generation.0,
+            settings: self.settings.clone(),
+            tags: self.tags.clone(),
+            created_at_ms: self.created_at.0,
+            modified_at_ms: self.modified_at.0,
+            purged_at_ms: self.purged_at.map(|at| at.0),
+        };
+        let json = serde_json::to_vec(&json)
+            .expect("plain structs with text keys and no fallible serializer always serialize");
+        out.put_slice(&json);
+    }
+
+    fn read(reader: &mut Reader) -> Result<QueueRow, StoreError> {
+        let json: QueueJson = serde_json::from_slice(&reader.rest())
+            .map_err(|error| reader.corrupt(format_args!("{error}")))?;
+        Ok(QueueRow {
+            id: QueueId(json.id),
+            generation: Generation(json.generation),
+            settings: json.settings,
+            tags: json.tags,
+            created_at: Timestamp(json.created_at_ms),
+            modified_at: Timestamp(json.modified_at_ms),
+            purged_at: json.purged_at_ms.map(Timestamp),
+        })
+    }
+}
+
+impl Value for TombstoneRow {
+    const KIND: &'static str = "tombstone";
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u64(self.deleted_at.0);
+    }
+
+    fn read(reader: &mut Reader) -> Result<TombstoneRow, StoreError> {
+        reader.timestamp().map(|deleted_at| TombstoneRow { deleted_at })
+    }
+}
+
+impl Value for DeadRow {
+    const KIND: &'static str = "dead generation";
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u64(self.since.0);
+    }
+
+    fn read(reader: &mut Reader) -> Result<DeadRow, StoreError> {
+        reader.timestamp().map(|since| DeadRow { since })
+    }
+}
+
+// The message comes last, because its payload is the rest. The rows inside carry no version byte:
+// theirs is that of the row they are part of.
+impl Value for OutboxRow {
+    const KIND: &'static str = "outbox";
+
+    fn size_hint(&self) -> usize {
+        128 + self.target_arn.len() + self.message.size_hint()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        put_text(out, &self.target_arn);
+        out.put_u8(lane_byte(self.place.lane));
+        out.put_u64(self.place.seq.0);
+        self.delivery.write(out);
+        put_moved(out, &self.moved);
+        self.message.write(out);
+    }
+
+    fn read(reader: &mut Reader) -> Result<OutboxRow, StoreError> {
+        let target_arn = reader.text()?;
+        let place = Place { lane: read_lane(reader)?, seq: Seq(reader.u64()?) };
+        let delivery = DeliveryRow::read(reader)?;
+        let moved = read_moved(reader)?;
+        let message = MessageRow::read(reader)?;
+        Ok(OutboxRow { target_arn, message, place, delivery, moved })
+    }
+}
+
+/// Two bytes of length, then the text. Every text we store is far shorter: names, ARNs, ids.
+pub(super) fn put_text(out: &mut BytesMut, text: &str) {
+    let length = u16::try_from(text.len()).expect("stored texts are bounded by limits.rs");
+    out.put_u16(length);
+    out.put_slice(text.as_bytes());
+}
+
+fn lane_byte(lane: Lane) -> u8 {
+    match lane {
+        Lane::Main => 0,
+        Lane::Delayed => 1,
+    }
+}
+
+fn read_lane(reader: &mut Reader) -> Result<Lane, StoreError> {
+    Ok(if reader.bool()? { Lane::Delayed } else { Lane::Main })
+}
+
+fn put_moved(out: &mut BytesMut, moved: &Moved) {
+    out.put_u8(moved.dead_letter.into());
+    out.put_u32(moved.receive_count);
+    out.put_u64(moved.moved_at.0);
+    put_text(out, &moved.source_arn);
+    put_text(out, &moved.reason);
+}
+
+fn read_moved(reader: &mut Reader) -> Result<Moved, StoreError> {
+    let dead_letter = reader.bool()?;
+    let receive_count = reader.u32()?;
+    let moved_at = reader.timestamp()?;
+    let (source_arn, reason) = (reader.text()?, reader.text()?);
+    Ok(Moved { source_arn, dead_letter, receive_count, moved_at, reason })
+}
+
+fn read_line_place(reader: &mut Reader) -> Result<LinePlace, StoreError> {
+    Ok(LinePlace { seq: Seq(reader.u64()?), round: reader.u64()? })
+}
