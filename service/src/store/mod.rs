@@ -3,13 +3,22 @@
 //! visibility timeout is.
 
 pub mod codec;
+pub mod format;
 pub mod keys;
 pub mod memory;
 pub mod payload;
 pub mod reader;
 #[cfg(feature = "rocksdb")]
+pub mod recovery;
+#[cfg(feature = "rocksdb")]
 pub mod rocks;
+#[cfg(feature = "rocksdb")]
+mod rocks_options;
+#[cfg(feature = "rocksdb")]
+mod rocks_view;
 pub mod values;
+#[cfg(feature = "rocksdb")]
+mod wal;
 
 use std::path::Path;
 

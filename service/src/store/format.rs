@@ -1,0 +1,224 @@
+//! The data folder: who may use it, and which format it is in. Both are settled before the database
+//! inside is touched.
+//!
+//! ```text
+//! DIR/FORMAT       a number, as text
+//! DIR/lock         held by the running server
+//! DIR/db/          the database
+//! DIR/damaged-1/   logs set aside by a recovery; nobody reads them but people
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::StoreError;
+
+/// The format this version writes. It reads this one and every older one.
+pub const FORMAT: u32 = 1;
+
+/// Why a data folder could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its lock is held.
+    #[error("another stanchiond is using {0}")]
+    InUse(PathBuf),
+    /// It comes from the future.
+    #[error(
+        "{dir} is in format {found}, written by a newer stanchiond; this one knows formats up to \
+         {FORMAT} and has not touched it"
+    )]
+    NewerFormat {
+        /// The folder.
+        dir: PathBuf,
+        /// What its `FORMAT` file says.
+        found: u32,
+    },
+    /// `FORMAT` is missing beside a database, or is no number.
+    #[error("{0} is not a data folder of stanchiond: its FORMAT file is missing or not a number")]
+    NotADataFolder(PathBuf),
+    /// It, or something in it, cannot be written.
+    #[error("the data folder {dir} cannot be written: {error}")]
+    NotWritable {
+        /// The folder.
+        dir: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Going on would lose commits that somebody was told are safe.
+    #[error(
+        "the log of {dir} is damaged: {turns} turns that were on the disk are gone. Nothing was \
+         changed. `stanchiond repair --accept-loss` opens the folder without them"
+    )]
+    Lost {
+        /// The folder.
+        dir: PathBuf,
+        /// Synced commits that cannot be read back, at least.
+        turns: u64,
+    },
+    /// The database does not open.
+    #[error("the database in {dir} does not open: {error}")]
+    Store {
+        /// The folder.
+        dir: PathBuf,
+        /// What it says.
+        error: StoreError,
+    },
+    /// Anything else the disk says.
+    #[error("{path}: {error}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// A data folder that is ours until this is dropped.
+#[derive(Debug)]
+pub struct DataFolder {
+    dir: PathBuf,
+    /// The system releases the lock with the file, also after `kill -9`.
+    _lock: File,
+}
+
+impl DataFolder {
+    /// Takes hold of a data folder, creating it if it is missing. Nothing is written before the
+    /// format is known to be ours.
+    pub fn open(dir: &Path) -> Result<DataFolder, OpenError> {
+        fs::create_dir_all(dir).map_err(|error| refused(dir, dir, error))?;
+        let known = check_format(dir)?;
+        let lock = lock(dir)?;
+        if !known {
+            write_format(dir)?;
+        }
+        Ok(DataFolder { dir: dir.to_owned(), _lock: lock })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the database is.
+    pub fn db(&self) -> PathBuf {
+        self.dir.join("db")
+    }
+}
+
+/// Whether there is a `FORMAT` file; it is then one we know.
+fn check_format(dir: &Path) -> Result<bool, OpenError> {
+    let path = dir.join("FORMAT");
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        // A folder with a database in it was ours once, so somebody removed the file.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.join("db").exists() => {
+            return Ok(false);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(OpenError::NotADataFolder(dir.to_owned()));
+        }
+        Err(error) => return Err(refused(dir, &path, error)),
+    };
+    match text.trim().parse::<u32>() {
+        Ok(0) | Err(_) => Err(OpenError::NotADataFolder(dir.to_owned())),
+        Ok(found) if found > FORMAT => Err(OpenError::NewerFormat { dir: dir.to_owned(), found }),
+        Ok(_) => Ok(true),
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| refused(dir, &path, error))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(dir.to_owned())),
+        Err(error) => Err(OpenError::Io { path, error: error.into() }),
+    }
+}
+
+/// All of the file or none of it: a torn `FORMAT` would lock people out.
+fn write_format(dir: &Path) -> Result<(), OpenError> {
+    let (draft, path) = (dir.join("FORMAT.new"), dir.join("FORMAT"));
+    let write = || {
+        let mut file = File::create(&draft)?;
+        writeln!(file, "{FORMAT}")?;
+        file.sync_all()?;
+        fs::rename(&draft, &path)?;
+        sync_dir(dir)
+    };
+    write().map_err(|error| refused(dir, &path, error))
+}
+
+/// Makes renames, new files and removals in a folder durable.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// A failure to write, in the words that help: people mount folders read-only by mistake.
+fn refused(dir: &Path, path: &Path, error: io::Error) -> OpenError {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match error.kind() {
+        PermissionDenied | ReadOnlyFilesystem => {
+            OpenError::NotWritable { dir: dir.to_owned(), error }
+        }
+        _ => OpenError::Io { path: path.to_owned(), error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_gets_a_format_and_opens_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("a/b");
+        drop(DataFolder::open(&data).unwrap());
+        assert_eq!(fs::read_to_string(data.join("FORMAT")).unwrap(), "1\n");
+        DataFolder::open(&data).unwrap();
+    }
+
+    #[test]
+    fn a_folder_in_use_is_refused_with_a_sentence() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DataFolder::open(dir.path()).unwrap();
+        let error = DataFolder::open(dir.path()).unwrap_err();
+        let sentence = format!("another stanchiond is using {}", dir.path().display());
+        assert_eq!(error.to_string(), sentence);
+        drop(first);
+        DataFolder::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("FORMAT"), "2\n").unwrap();
+        let error = DataFolder::open(dir.path()).unwrap_err();
+        assert!(matches!(error, OpenError::NewerFormat { found: 2, .. }), "{error}");
+        let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "only FORMAT is there");
+    }
+
+    #[test]
+    fn a_database_without_a_format_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("db")).unwrap();
+        let error = DataFolder::open(dir.path()).unwrap_err();
+        assert!(matches!(error, OpenError::NotADataFolder(_)), "{error}");
+        fs::write(dir.path().join("FORMAT"), "one").unwrap();
+        let error = DataFolder::open(dir.path()).unwrap_err();
+        assert!(matches!(error, OpenError::NotADataFolder(_)), "{error}");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_says_so() {
+        // Not by permissions: tests run as root in containers, whom they do not stop.
+        let error = io::Error::from(io::ErrorKind::ReadOnlyFilesystem);
+        let error = refused(Path::new("/data"), Path::new("/data/lock"), error);
+        assert!(error.to_string().starts_with("the data folder /data cannot be written: "));
+    }
+}

@@ -1,0 +1,171 @@
+//! The store on RocksDB: two column families, one log, one sync per synced commit.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use rocksdb::checkpoint::Checkpoint;
+use rocksdb::{CompactOptions, DB, FlushOptions, WriteBatch, WriteOptions};
+
+use super::codec::decode;
+use super::format::{DataFolder, OpenError};
+use super::keys::{parse_turn_key, turns_range};
+use super::recovery::{Loss, Recovered, log_bytes, recover};
+pub use super::rocks_options::RocksOptions;
+use super::rocks_options::{WalTracking, open_db};
+use super::rocks_view::{View, family, store_error};
+use super::values::TurnRow;
+use super::{Batch, Durability, Key, Limit, Op, Page, Snapshot, Space, Store, StoreError};
+
+/// Rows on a local disk.
+pub struct RocksStore {
+    db: DB,
+    /// `fsync` on synced commits; without it the kernel flushes when it likes.
+    sync: bool,
+    /// The first failed write. It is final: memory and disk may disagree from then on, and a sync
+    /// that failed once may pretend to work the second time.
+    failed: OnceLock<StoreError>,
+    /// Outlives `db`, which is declared before it: the lock is released last.
+    folder: DataFolder,
+}
+
+impl RocksStore {
+    /// Opens a data folder, creating it if it is missing, and recovers it if its log is damaged and
+    /// nothing acknowledged is gone.
+    pub fn open(dir: &Path, options: &RocksOptions) -> Result<RocksStore, OpenError> {
+        let folder = DataFolder::open(dir)?;
+        recover(&folder, Loss::Refuse, |copy| turns_in(copy, options))?;
+        let db = open_db(&folder.db(), options, WalTracking::On)
+            .map_err(|error| OpenError::Store { dir: dir.to_owned(), error })?;
+        Ok(RocksStore { db, sync: options.sync, failed: OnceLock::new(), folder })
+    }
+
+    /// The folder that holds everything: its disk is the one whose free space counts.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn rocks_batch(&self, batch: &Batch) -> WriteBatch {
+        let size = |op: &Op| match op {
+            Op::Put(key, value) => key.bytes.len() + value.len() + 12,
+            Op::Delete(key) => key.bytes.len() + 6,
+            Op::DeleteRange(from, to) => from.bytes.len() + to.bytes.len() + 8,
+        };
+        let bytes = 12 + batch.ops.iter().map(size).sum::<usize>();
+        let mut rocks = WriteBatch::with_capacity_bytes(bytes);
+        for op in &batch.ops {
+            match op {
+                Op::Put(key, value) => rocks.put_cf(family(&self.db, key.space), &key.bytes, value),
+                Op::Delete(key) => rocks.delete_cf(family(&self.db, key.space), &key.bytes),
+                Op::DeleteRange(from, to) => {
+                    rocks.delete_range_cf(family(&self.db, from.space), &from.bytes, &to.bytes);
+                }
+            }
+        }
+        rocks
+    }
+
+    /// Runs a write unless one has failed before, and remembers if it fails.
+    fn write(&self, run: impl FnOnce() -> Result<(), rocksdb::Error>) -> Result<(), StoreError> {
+        if let Some(error) = self.failed.get() {
+            return Err(error.clone());
+        }
+        run().map_err(|error| self.failed.get_or_init(|| store_error(error)).clone())
+    }
+}
+
+/// Opens a damaged data folder. With [`Loss::Accept`] it gives up synced turns where it must, and
+/// forgets about logs that are missing. `None` when there was nothing to do.
+pub fn repair(
+    dir: &Path,
+    loss: Loss,
+    options: &RocksOptions,
+) -> Result<Option<Recovered>, OpenError> {
+    let folder = DataFolder::open(dir)?;
+    let recovered = recover(&folder, loss, |copy| turns_in(copy, options))?;
+    let tracking = if loss == Loss::Accept { WalTracking::Off } else { WalTracking::On };
+    open_db(&folder.db(), options, tracking)
+        .map_err(|error| OpenError::Store { dir: dir.to_owned(), error })?;
+    Ok(recovered)
+}
+
+/// Opens a copy of a database whose logs were cut, and reads the last turn of each shard.
+fn turns_in(copy: &Path, options: &RocksOptions) -> Result<BTreeMap<u16, u64>, StoreError> {
+    // The logs are shorter than the manifest remembers: that is why we are here.
+    let db = open_db(copy, options, WalTracking::Off)?;
+    let range = turns_range();
+    let all = Limit { rows: usize::MAX, bytes: usize::MAX };
+    let page = View::Live(&db).scan(&range.from, &range.to, all)?;
+    let turn = |(key, value)| -> Result<(u16, u64), StoreError> {
+        let key: Vec<u8> = key;
+        Ok((parse_turn_key(&key)?, decode::<TurnRow>(value)?.turn))
+    };
+    page.rows.into_iter().map(turn).collect()
+}
+
+impl Store for RocksStore {
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        View::Live(&self.db).get(key)
+    }
+
+    fn multi_get(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        let mut values = vec![None; keys.len()];
+        for space in [Space::Messages, Space::State] {
+            let places = || (0..keys.len()).filter(|&at| keys[at].space == space);
+            let wanted = places().map(|at| &keys[at].bytes);
+            let found = self.db.batched_multi_get_cf(family(&self.db, space), wanted, false);
+            for (at, value) in places().zip(found) {
+                values[at] = value.map_err(store_error)?.map(|v| Bytes::copy_from_slice(&v));
+            }
+        }
+        Ok(values)
+    }
+
+    fn scan(&self, from: &Key, to: &Key, limit: Limit) -> Result<Page, StoreError> {
+        View::Live(&self.db).scan(from, to, limit)
+    }
+
+    fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
+        let batch = self.rocks_batch(&batch);
+        let mut options = WriteOptions::default();
+        options.set_sync(self.sync && durability == Durability::Synced);
+        self.write(|| self.db.write_opt(batch, &options))
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
+        Ok(Box::new(View::At(&self.db, self.db.snapshot())))
+    }
+
+    fn checkpoint(&self, to: &Path) -> Result<(), StoreError> {
+        let checkpoint = Checkpoint::new(&self.db).map_err(store_error)?;
+        checkpoint.create_checkpoint(to).map_err(store_error)
+    }
+
+    fn compact(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
+        let mut options = CompactOptions::default();
+        // Let RocksDB's own compactions go on meanwhile.
+        options.set_exclusive_manual_compaction(false);
+        let family = family(&self.db, from.space);
+        self.db.compact_range_cf_opt(family, Some(&from.bytes), Some(&to.bytes), &options);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        if !self.sync {
+            return self.write(|| self.db.flush_wal(false));
+        }
+        self.write(|| self.db.flush_wal(true))?;
+        // The next start then replays nothing, and a log that is empty cannot be damaged.
+        let families = [family(&self.db, Space::Messages), family(&self.db, Space::State)];
+        self.write(|| self.db.flush_cfs_opt(&families, &FlushOptions::default()))
+    }
+
+    fn reopen_bytes(&self) -> u64 {
+        let memtables = [Space::Messages, Space::State].map(|space| {
+            let name = "rocksdb.cur-size-all-mem-tables";
+            self.db.property_int_value_cf(family(&self.db, space), name).ok().flatten().unwrap_or(0)
+        });
+        memtables.iter().sum::<u64>() + log_bytes(&self.folder.db())
+    }
+}
