@@ -3,6 +3,7 @@
 pub mod api;
 pub mod config;
 pub mod engine;
+pub mod env;
 pub mod error;
 pub mod limits;
 pub mod metrics;
