@@ -150,6 +150,7 @@ impl Queue {
         receive: &Receive,
         context: &mut Context<'_>,
     ) -> Step {
+        self.calm_down(context.now);
         let room = self.room();
         if room.in_flight == 0 {
             return Step::Done(match receive.patient {
@@ -195,7 +196,6 @@ impl Queue {
         }
         if !self.noisy.is_empty() {
             self.rotate(&served, &mut ledger, context.effects);
-            self.calm_down(context.now);
         }
         ledger.close(&mut context.effects.writes);
         Step::Done(Ok(Outcome::Received(given_out)))

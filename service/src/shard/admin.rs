@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, QueueId, QueueKey};
-use crate::model::rows::HintRow;
+use crate::model::rows::{DeliveryRow, HintRow};
 use crate::model::time::{Millis, Timestamp};
 use crate::store::Op;
 use crate::store::codec::encode;
@@ -54,7 +54,7 @@ impl ShardCore {
             modified_at: turn.now,
             purged_at: None,
         });
-        let queue = self.new_queue(&info, Seq::MIN, turn.now);
+        let queue = self.open_queue(&info, HintRow::default(), Vec::new(), Seq::MIN, turn.now);
         let index = self.host(Hosted::new(Arc::clone(&info), queue));
         self.touch(turn, index);
         record(turn, &info);
@@ -124,7 +124,8 @@ impl ShardCore {
         self.touch(turn, index);
         let used = self.queues[index].as_ref().map(|hosted| hosted.queue.hint().next_seq);
         // A handle from before the purge must not fit a message from after it.
-        let queue = self.new_queue(&info, used.unwrap_or(Seq::MIN), turn.now);
+        let used = used.unwrap_or(Seq::MIN);
+        let queue = self.open_queue(&info, HintRow::default(), Vec::new(), used, turn.now);
         let info = Arc::new(info);
         if let Some(hosted) = &mut self.queues[index] {
             self.window_bytes -= std::mem::take(&mut hosted.window_bytes);
@@ -154,9 +155,23 @@ impl ShardCore {
         index
     }
 
-    fn new_queue(&self, info: &QueueInfo, used: Seq, now: Timestamp) -> Queue {
+    /// A queue's engine as its rows left it. Numbers given from now on are new, and at least
+    /// `used`.
+    pub(super) fn open_queue(
+        &self,
+        info: &QueueInfo,
+        hint: HintRow,
+        deliveries: Vec<(Seq, DeliveryRow)>,
+        used: Seq,
+        now: Timestamp,
+    ) -> Queue {
         let first_seq = Seq::first_of_epoch(self.options.epoch).max(used);
-        Queue::open(info.settings.clone(), HintRow::default(), Vec::new(), first_seq, now)
+        let mut queue = Queue::open(info.settings.clone(), hint, deliveries, first_seq, now);
+        queue.set_in_flight_max(self.options.in_flight_max);
+        if self.options.time.doubt().is_some() {
+            queue.suspend_expiry(true, now);
+        }
+        queue
     }
 
     fn copy_info(&self, key: &QueueKey) -> Result<(usize, QueueInfo), Error> {

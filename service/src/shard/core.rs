@@ -53,6 +53,8 @@ pub struct CoreOptions {
     pub epoch: u32,
     /// Receipt nonces.
     pub rng: SeededRng,
+    /// Messages a queue may have in flight.
+    pub in_flight_max: usize,
     /// Bytes the read-ahead windows of this shard may hold together.
     pub window_bytes_max: usize,
     /// `strict` limits: 60 seconds between deletion and creation, and between purges.
@@ -91,7 +93,9 @@ pub struct ShardCore {
     pub(super) leftover: Vec<Request>,
     /// Queues with waiters that this turn could not serve all.
     pub(super) unserved: Vec<usize>,
+    /// The last turn that was committed.
     pub(super) last: TurnRow,
+    pub(super) latest: Timestamp,
     /// Counts up within this start: the low 40 bits of ids and outbox numbers.
     pub(super) last_id: u64,
     pub(super) held: usize,
@@ -103,7 +107,7 @@ impl ShardCore {
     /// commit, then the answers. An error is final: the shard may not be used again, and whoever
     /// waits for an answer gets none.
     pub fn step(&mut self, requests: Vec<Request>) -> Result<(), StoreError> {
-        let now = self.options.time.now().max(self.last.engine_time);
+        let now = self.now();
         let mut turn = Turn::new(now, self.options.time.boot());
         self.expire(&mut turn)?;
         let leftover = std::mem::take(&mut self.leftover);
@@ -134,6 +138,12 @@ impl ShardCore {
             Some(Duration::ZERO) => Wake::Now,
             Some(span) => Wake::In(span),
         }
+    }
+
+    /// The present; never earlier than the last time it was asked for.
+    pub(super) fn now(&mut self) -> Timestamp {
+        self.latest = self.latest.max(self.options.time.now());
+        self.latest
     }
 
     /// The shard's numbers.

@@ -11,7 +11,7 @@ mod hosted;
 mod ids;
 pub mod map;
 mod outbox;
-mod reclaim;
+pub mod reclaim;
 pub mod request;
 mod rows;
 pub mod start;

@@ -165,7 +165,7 @@ impl ShardCore {
                 self.reclaim.compactions.push_back(ranges);
             }
         }
-        let now = self.options.time.now().max(self.last.engine_time);
+        let now = self.now();
         self.drop_dedup(now, &mut ops);
         self.commit_ops(ops, Durability::Buffered, now)?;
         Ok(())

@@ -134,7 +134,7 @@ impl ShardCore {
         let row = TurnRow {
             turn: self.last.turn + 1,
             synced_up_to: self.last.synced_up_to,
-            engine_time: now,
+            engine_time: self.options.time.doubt().unwrap_or(now),
         };
         // Recovery looks for the marker at the start of the log record.
         let mut ops = Vec::with_capacity(changes.len() + 1);
@@ -202,7 +202,7 @@ impl ShardCore {
         }
     }
 
-    fn note_levels(&self) {
+    pub(super) fn note_levels(&self) {
         let stats = self.stats();
         stats.queues.set(self.names.len() as u64);
         stats.held.set(self.held as u64);
