@@ -175,7 +175,8 @@ impl Metric {
     }
 
     fn encode(&self, from: &Sources, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        let shards = || from.shards.stats().iter().enumerate().map(|(n, stats)| ([("shard", n as u64)], stats));
+        let stats = from.shards.stats();
+        let shards = || stats.iter().enumerate().map(|(n, stats)| ([("shard", n as u64)], stats));
         match self.source {
             Source::Info => encoder.encode_info(&from.info)?,
             Source::Requests => {
