@@ -30,9 +30,7 @@ pub enum Error {
         queue: String,
     },
     /// A standard queue's name that is none.
-    #[error(
-        "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
-    )]
+    #[error("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")]
     InvalidQueueName,
     /// A FIFO queue's name that is none.
     #[error(
@@ -116,9 +114,7 @@ pub enum Error {
     #[error("Id {0} repeated.")]
     BatchEntryIdsNotDistinct(String),
     /// All entries together are over 1 MiB.
-    #[error(
-        "Batch requests cannot be longer than {max} bytes. You have sent {bytes} bytes."
-    )]
+    #[error("Batch requests cannot be longer than {max} bytes. You have sent {bytes} bytes.")]
     BatchRequestTooLong {
         /// What was sent.
         bytes: usize,
@@ -137,6 +133,12 @@ pub enum Error {
     /// The address names no queue.
     #[error("The address {0} is not valid for this endpoint.")]
     InvalidAddress(String),
+    /// A request whose body is larger than any legal one.
+    #[error("The request is larger than {0} bytes.")]
+    RequestTooLarge(usize),
+    /// A request whose body did not arrive in time.
+    #[error("The request was not received in time.")]
+    RequestTimeout,
     /// Too much at once, or not enough room on the disk: try again.
     #[error("{0}")]
     ServiceUnavailable(Cow<'static, str>),

@@ -1,8 +1,12 @@
 //! Stanchion: a self-hosted queue service that speaks the Amazon SQS API.
 
+pub mod api;
+pub mod config;
 pub mod engine;
+pub mod env;
 pub mod error;
 pub mod limits;
+pub mod metrics;
 pub mod model;
 pub mod shard;
 pub mod store;

@@ -3,6 +3,9 @@
 /// A queue's name, `.fifo` included. Source: CreateQueue, `QueueName`.
 pub const QUEUE_NAME_BYTES_MAX: usize = 80;
 
+/// Queues one listing may return. Source: ListQueues, `MaxResults`.
+pub const LIST_RESULTS_MAX: usize = 1000;
+
 /// Messages one receive may return. Source: ReceiveMessage, `MaxNumberOfMessages`.
 pub const RECEIVE_MESSAGES_MAX: usize = 10;
 
@@ -12,6 +15,104 @@ pub const BATCH_ENTRIES_MAX: usize = 10;
 // A full receive can be acknowledged with a single DeleteMessageBatch.
 const _: () = assert!(RECEIVE_MESSAGES_MAX <= BATCH_ENTRIES_MAX);
 
+/// The id of a batch entry, in characters. Source: InvalidBatchEntryId.
+pub const BATCH_ID_BYTES_MAX: usize = 80;
+
+/// The largest `MaximumMessageSize`: body, attribute names, types and values. Source: facts sheet,
+/// 3.1 and 4.3.
+pub const MESSAGE_BYTES_MAX: u32 = 1 << 20;
+
+/// All messages of one batch, whatever the queue's own limit. Source: BatchRequestTooLong.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+
+// A message that may be sent alone may be sent in a batch.
+const _: () = assert!(MESSAGE_BYTES_MAX as usize <= BATCH_BYTES_MAX);
+
+/// A request's body on the wire. JSON escapes may make six bytes of one, so a batch at its limit
+/// still fits, with room for ids and attributes. Source: facts sheet, 1.10 (at least 8 MiB).
+pub const REQUEST_BODY_BYTES_MAX: usize = 16 << 20;
+
+// Six bytes for each of a batch's, and room beside them.
+const _: () = assert!(6 * BATCH_BYTES_MAX + (1 << 20) <= REQUEST_BODY_BYTES_MAX);
+
+/// Message attributes of one message. Source: facts sheet, 4.4.
+pub const MESSAGE_ATTRIBUTES_MAX: usize = 10;
+
+/// The name of a message attribute, and its data type, in characters. Source: facts sheet, 4.4.
+pub const ATTRIBUTE_NAME_CHARS_MAX: usize = 256;
+
+/// A `DelaySeconds`, the queue's or a message's. Source: SendMessage.
+pub const DELAY_S_MAX: u32 = 15 * 60;
+
+/// A long poll, in seconds. Source: ReceiveMessage, `WaitTimeSeconds`.
+pub const RECEIVE_WAIT_S_MAX: u32 = 20;
+
 /// How long a message may stay in flight, counted from its receive, in seconds. Source: facts
 /// sheet, 5.4.
 pub const IN_FLIGHT_S_MAX: u32 = 12 * 60 * 60;
+
+/// Messages in flight per queue, standard and FIFO. Source: facts sheet, 5.5.
+pub const IN_FLIGHT_MESSAGES_MAX: usize = 120_000;
+
+/// How long a message is kept, in seconds. Source: SetQueueAttributes, `MessageRetentionPeriod`.
+pub const RETENTION_S_MAX: u32 = 14 * 24 * 60 * 60;
+
+/// `maxReceiveCount` of a redrive policy. Source: facts sheet, 3.3.
+pub const MAX_RECEIVE_COUNT_MAX: u32 = 1000;
+
+/// `sourceQueueArns` of a redrive allow policy. Source: facts sheet, 3.4.
+pub const REDRIVE_ALLOW_SOURCES_MAX: usize = 10;
+
+/// A queue policy, in bytes of JSON. Source: facts sheet, 10.2.
+pub const POLICY_BYTES_MAX: usize = 8192;
+
+/// Statements of a queue policy. Source: facts sheet, 10.2.
+pub const POLICY_STATEMENTS_MAX: usize = 20;
+
+/// Tags of a queue; a key and a value, in characters. Source: facts sheet, 12.
+pub const TAGS_MAX: usize = 50;
+/// See [`TAGS_MAX`].
+pub const TAG_KEY_CHARS_MAX: usize = 128;
+/// See [`TAGS_MAX`].
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+
+/// How faithfully the server keeps the limits that AWS has for reasons of its own. No profile
+/// throttles.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// As in `--limits`.
+    pub name: &'static str,
+    /// How long a deleted queue's name stays taken, and how long a purge keeps the next one away.
+    pub quarantine_s: u32,
+    /// Messages in flight per queue.
+    pub in_flight_max: usize,
+    /// The least `MaximumMessageSize`.
+    pub message_bytes_min: u32,
+    /// The least `MessageRetentionPeriod`.
+    pub retention_s_min: u32,
+    /// Answers may carry system attributes that AWS does not have, named `Stanchion.*`.
+    pub own_attributes: bool,
+}
+
+/// AWS to the letter, the 60-second rules included.
+pub const STRICT: Limits = Limits {
+    name: "strict",
+    quarantine_s: 60,
+    in_flight_max: IN_FLIGHT_MESSAGES_MAX,
+    message_bytes_min: 1024,
+    retention_s_min: 60,
+    own_attributes: false,
+};
+
+/// AWS's limits, without the waiting.
+pub const STANDARD: Limits =
+    Limits { name: "standard", quarantine_s: 0, own_attributes: true, ..STRICT };
+
+/// Without what only AWS's fleet needs.
+pub const RELAXED: Limits = Limits {
+    name: "relaxed",
+    in_flight_max: 1_000_000,
+    message_bytes_min: 1,
+    retention_s_min: 1,
+    ..STANDARD
+};

@@ -110,6 +110,16 @@ impl Deliveries {
         self.returned.iter().copied()
     }
 
+    /// The returned message after `last` in that order; the first of all after `None`.
+    pub(super) fn returned_after(
+        &self,
+        last: Option<(Timestamp, Seq)>,
+    ) -> Option<(Timestamp, Seq)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = last.map_or(Unbounded, Excluded);
+        self.returned.range((from, Unbounded)).next().copied()
+    }
+
     pub(super) fn first_timeout(&self) -> Option<Timestamp> {
         self.hidden.first().map(|&(visible_at, _)| visible_at)
     }

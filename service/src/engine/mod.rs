@@ -6,4 +6,14 @@
 //! changes to commit. What it lacks it asks for, and changes nothing until it has it.
 
 pub mod command;
+mod deliveries;
+mod fair;
+mod fifo;
+mod line;
+mod moves;
 pub mod queue;
+mod reader;
+mod retention;
+mod settle;
+mod standard;
+mod window;

@@ -2,9 +2,7 @@
 
 use crate::engine::command::{Answer, Loaded, Need};
 use crate::model::fifo::{GroupHash, Seq};
-use crate::model::rows::{
-    DedupKey, DedupRow, GroupRow, Lane, LinePlace, MessageRow, Place,
-};
+use crate::model::rows::{DedupKey, DedupRow, GroupRow, Lane, LinePlace, MessageRow, Place};
 use crate::model::time::Timestamp;
 
 /// A view of the loaded rows. Each question is answered, or noted as missing: a caller asks all it

@@ -40,6 +40,21 @@ impl Window {
         self.bytes
     }
 
+    /// Entries, those taken out of turn included: what indices run over.
+    pub(super) fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The message at an index below [`Window::slots`]; `None` where it was taken out of turn.
+    pub(super) fn row(&self, at: usize) -> Option<&MessageRow> {
+        self.entries.get(at).and_then(|(_, row)| row.as_ref())
+    }
+
+    /// The `seq` at an index below [`Window::slots`].
+    pub(super) fn seq(&self, at: usize) -> Seq {
+        self.entries[at].0
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, &MessageRow)> + '_ {
         self.entries.iter().filter_map(|(seq, row)| row.as_ref().map(|row| (*seq, row)))
     }
@@ -58,6 +73,13 @@ impl Window {
     pub(super) fn skip(&mut self, seq: Seq) {
         if self.next == seq {
             self.next = seq.next();
+        }
+    }
+
+    /// Nothing that was never received lies before `seq`.
+    pub(super) fn advance(&mut self, seq: Seq) {
+        if self.entries.is_empty() && self.next < seq {
+            self.next = seq;
         }
     }
 
@@ -128,6 +150,10 @@ impl DueWindow {
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<Due> {
+        self.entries.get(at).copied()
     }
 
     pub(super) fn extend(&mut self, rows: impl Iterator<Item = Due>, next: (Timestamp, Seq)) {

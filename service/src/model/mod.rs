@@ -2,8 +2,10 @@
 //! protocol, a store or a clock.
 
 pub mod attributes;
+pub mod digest;
 pub mod fifo;
 pub mod message;
+pub mod policies;
 pub mod queue;
 pub mod receipt;
 pub mod rows;

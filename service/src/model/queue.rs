@@ -24,9 +24,7 @@ impl QueueName {
     pub fn parse(text: &str) -> Result<QueueName, Error> {
         let stem = text.strip_suffix(".fifo").unwrap_or(text);
         let legal = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-        if stem.is_empty()
-            || text.len() > limits::QUEUE_NAME_BYTES_MAX
-            || !stem.bytes().all(legal)
+        if stem.is_empty() || text.len() > limits::QUEUE_NAME_BYTES_MAX || !stem.bytes().all(legal)
         {
             return Err(Error::InvalidQueueName);
         }

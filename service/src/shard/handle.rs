@@ -2,16 +2,39 @@
 //! and sealing happens here, in the task of the request, not on the shard's thread.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::catalogue::Catalogue;
+use super::engine_time::EngineTime;
+use super::free_space::{FreeSpace, Room, Watch};
+use super::ids::IdHasher;
+use super::map::ShardMap;
+use super::request::{Apply, Parcel, Patience, Reply, Request};
+use super::start::write_server_row;
+use super::stats::ShardStats;
+use crate::engine::command::{
+    Command, Delivered, EntryError, Incoming, Outcome, Receipt, Receive,
+};
 use crate::engine::queue::Counters;
+use crate::env;
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
 use crate::model::message::{NewMessage, ReceivedMessage, Sent};
 use crate::model::queue::{
     AccountId, Generation, QueueId, QueueKey, QueueKind, QueueName, Region, Slot,
 };
+use crate::model::receipt::{ReceiptHandle, ReceiptKey};
 use crate::model::time::{Millis, Timestamp};
+use crate::store::keys::slot_of;
+use crate::store::payload::{decode_payload, encode_payload};
+use crate::store::values::ServerRow;
+use crate::store::{Store, StoreError};
 
 /// Tags of a queue.
 pub type Tags = BTreeMap<String, String>;
@@ -67,12 +90,36 @@ pub type Change = Box<dyn FnOnce(&mut QueueSettings, &mut Tags) -> Result<(), Er
 
 /// The engine room. Cheap to clone.
 #[derive(Clone)]
-pub struct Shards {}
+pub struct Shards {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) map: ShardMap,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) time: Arc<EngineTime>,
+    pub(super) stats: Arc<[ShardStats]>,
+    pub(super) mailboxes: Vec<SyncSender<Request>>,
+    pub(super) receipts: ReceiptKey,
+    pub(super) ids: IdHasher,
+    pub(super) parked_polls: Arc<Semaphore>,
+    pub(super) free_space: Arc<FreeSpace>,
+    pub(super) virtual_clock: bool,
+    /// Guards the order of changes to the record; held while it is written, off the async threads.
+    pub(super) server: Mutex<ServerRow>,
+    pub(super) healthy: Arc<AtomicBool>,
+    pub(super) failed: watch::Sender<Option<String>>,
+    pub(super) draining: Arc<AtomicBool>,
+    pub(super) stopping: Arc<AtomicBool>,
+    pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
+    pub(super) watch: Mutex<Option<Watch>>,
+    pub(super) store: Arc<dyn Store>,
+}
 
 impl Shards {
     /// A queue by name, from the present snapshot of the catalogue.
     pub fn find(&self, key: &QueueKey) -> Option<Arc<QueueInfo>> {
-        todo!()
+        self.inner.catalogue.find(key)
     }
 
     /// Queues of an account and region whose names start with `prefix`, in name order, after
@@ -85,12 +132,12 @@ impl Shards {
         after: Option<&QueueName>,
         max: usize,
     ) -> Vec<Arc<QueueInfo>> {
-        todo!()
+        self.inner.catalogue.list(account, region, prefix, after, max)
     }
 
     /// Queues whose redrive policy names `target`, in name order.
     pub fn dead_letter_sources(&self, target: &QueueKey) -> Vec<Arc<QueueInfo>> {
-        todo!()
+        self.inner.catalogue.dead_letter_sources(target)
     }
 
     /// Creates a queue; where one of that name exists, `check` decides whether it is the answer.
@@ -101,27 +148,33 @@ impl Shards {
         tags: Tags,
         check: Check,
     ) -> Result<Arc<QueueInfo>, Error> {
-        todo!()
+        self.needs(Room::Ample)?;
+        let slot = slot_of(&key);
+        let settings = Box::new(settings);
+        self.ask(slot, |reply| Request::Create { key, settings, tags, check, reply }).await
     }
 
     /// Deletes a queue and everything in it. Parked polls get `QueueDoesNotExist`.
     pub async fn delete_queue(&self, key: &QueueKey) -> Result<(), Error> {
-        todo!()
+        self.needs(Room::Short)?;
+        self.ask(slot_of(key), |reply| Request::Delete { key: key.clone(), reply }).await
     }
 
     /// Empties a queue: a new generation, in one batch, whatever its size.
     pub async fn purge(&self, key: &QueueKey) -> Result<(), Error> {
-        todo!()
+        self.needs(Room::Short)?;
+        self.ask(slot_of(key), |reply| Request::Purge { key: key.clone(), reply }).await
     }
 
     /// Changes settings or tags.
     pub async fn update(&self, key: &QueueKey, change: Change) -> Result<Arc<QueueInfo>, Error> {
-        todo!()
+        self.needs(Room::Short)?;
+        self.ask(slot_of(key), |reply| Request::Update { key: key.clone(), change, reply }).await
     }
 
     /// Messages by state.
     pub async fn counters(&self, key: &QueueKey) -> Result<Counters, Error> {
-        todo!()
+        self.ask(slot_of(key), |reply| Request::Count { key: key.clone(), reply }).await
     }
 
     /// Enqueues in order; one result an entry. Answers when the messages are as durable as the
@@ -131,16 +184,51 @@ impl Shards {
         key: &QueueKey,
         messages: Vec<NewMessage>,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
-        todo!()
+        self.needs(Room::Ample)?;
+        let kind = key.name.kind();
+        let messages = messages.into_iter().map(|message| self.incoming(kind, message)).collect();
+        let parcel = self.command(key, None, Command::Send(messages), None).await?;
+        let Outcome::Sent(results) = parcel.open() else { return Err(odd_outcome()) };
+        let sent = |result: Result<_, EntryError>| match result {
+            Ok(crate::engine::command::Accepted { id, seq, .. }) => {
+                let number = (kind == QueueKind::Fifo).then(|| seq.to_string());
+                Ok(Sent { id, sequence_number: number })
+            }
+            // Handles can expire; sends have none.
+            Err(_) => Err(odd_outcome()),
+        };
+        Ok(results.into_iter().map(sent).collect())
     }
 
-    /// Hands out messages, waiting for a first one as long as asked.
+    /// Hands out messages, waiting for a first one as long as asked. With too many polls waiting
+    /// already, one that would have to wait gets `ServiceUnavailable`.
     pub async fn receive(
         &self,
         key: &QueueKey,
         request: ReceiveRequest,
     ) -> Result<Vec<ReceivedMessage>, Error> {
-        todo!()
+        self.needs(Room::Short)?;
+        let patience = match request.wait {
+            Millis(0) => None,
+            wait => {
+                let permits = Arc::clone(&self.inner.parked_polls);
+                let permit = permits.try_acquire_owned();
+                let permit = permit.map_err(|_| busy("Too many long polls are waiting."))?;
+                let until = self.inner.time.boot() + Duration::from_millis(wait.0);
+                Some(Patience { until, permit: Some(permit) })
+            }
+        };
+        let receive = Receive {
+            max: request.max,
+            visibility: request.visibility,
+            attempt: request.attempt_id.map(|id| self.inner.ids.attempt(&id)),
+            patient: patience.is_some(),
+        };
+        let parcel = self.command(key, None, Command::Receive(receive), patience).await?;
+        let (slot, queue) = (parcel.slot, parcel.queue);
+        let Outcome::Received(messages) = parcel.open() else { return Err(odd_outcome()) };
+        let received = |message| self.received(key.name.kind(), slot, queue, message);
+        messages.into_iter().map(received).collect()
     }
 
     /// Deletes by receipt handle; one result a handle.
@@ -149,7 +237,11 @@ impl Shards {
         key: &QueueKey,
         handles: Vec<String>,
     ) -> Result<Vec<Result<(), Error>>, Error> {
-        todo!()
+        let entries = handles.into_iter().map(|handle| (handle, ())).collect();
+        let command = |receipts: Vec<_>| {
+            Command::Delete(receipts.into_iter().map(|(receipt, ())| receipt).collect())
+        };
+        self.by_handle(key, entries, command).await
     }
 
     /// Hides messages until now + seconds, by receipt handle; one result a change.
@@ -158,31 +250,239 @@ impl Shards {
         key: &QueueKey,
         changes: Vec<(String, u32)>,
     ) -> Result<Vec<Result<(), Error>>, Error> {
-        todo!()
+        let command = |changes: Vec<(Receipt, u32)>| {
+            let span = |(receipt, seconds)| (receipt, Millis::from_secs(seconds));
+            Command::ChangeVisibility(changes.into_iter().map(span).collect())
+        };
+        self.by_handle(key, changes, command).await
     }
 
     /// The present on the engine's clock.
     pub fn now(&self) -> Timestamp {
-        todo!()
+        self.inner.time.now()
+    }
+
+    /// Moves virtual time ahead. Returns when the new lead is on the disk and every shard has been
+    /// told to look at its deadlines.
+    ///
+    /// Fails with `UnsupportedOperation` unless the server runs on virtual time.
+    pub async fn advance_clock(&self, by: Millis) -> Result<Timestamp, Error> {
+        if !self.inner.virtual_clock {
+            return Err(Error::UnsupportedOperation(
+                "This server runs on real time; start it with --virtual-clock.".into(),
+            ));
+        }
+        let inner = Arc::clone(&self.inner);
+        let moved = tokio::task::spawn_blocking(move || inner.advance_clock(by)).await;
+        moved.map_err(|error| Error::Internal(error.to_string().into()))??;
+        self.look();
+        Ok(self.now())
+    }
+
+    /// The numbers of every shard.
+    pub fn stats(&self) -> &[ShardStats] {
+        &self.inner.stats
     }
 
     /// No commit has failed and no shard has died.
     pub fn is_healthy(&self) -> bool {
-        todo!()
+        self.inner.healthy.load(Ordering::Acquire)
     }
 
     /// The disk has room above the free-space mark.
     pub fn accepts_sends(&self) -> bool {
-        todo!()
+        self.inner.free_space.room() == Room::Ample
     }
 
     /// Answers parked polls empty, at once and from now on; everything else goes on.
     pub fn drain(&self) {
-        todo!()
+        self.inner.draining.store(true, Ordering::Release);
+        self.look();
     }
 
-    /// Ends the shard threads after their present turn and flushes the store.
-    pub async fn stop(&self) {
-        todo!()
+    /// Has every shard look at its flags and its clock.
+    pub(super) fn look(&self) {
+        for mailbox in &self.inner.mailboxes {
+            // One that is full will look anyway, and one that is gone has nothing to look at.
+            let _ = mailbox.try_send(Request::Look);
+        }
     }
+
+    /// Runs a command for messages that handles name: garbage and foreign handles are answered
+    /// here, the rest by the shard.
+    async fn by_handle<T: Copy + HandleDetail>(
+        &self,
+        key: &QueueKey,
+        entries: Vec<(String, T)>,
+        command: impl FnOnce(Vec<(Receipt, T)>) -> Command,
+    ) -> Result<Vec<Result<(), Error>>, Error> {
+        self.needs(Room::Short)?;
+        let info = self.find(key).ok_or(Error::QueueDoesNotExist)?;
+        let mut results = Vec::with_capacity(entries.len());
+        let mut receipts = Vec::with_capacity(entries.len());
+        for (handle, detail) in &entries {
+            results.push(self.inner.receipts.open(handle, info.slot, info.id).map(|opened| {
+                let receipt = Receipt { place: opened.place, nonce: opened.nonce };
+                receipts.push((receipt, *detail));
+            }));
+        }
+        if receipts.is_empty() {
+            return Ok(results);
+        }
+        let parcel = self.command(key, Some(info.id), command(receipts), None).await?;
+        let Outcome::Done(done) = parcel.open() else { return Err(odd_outcome()) };
+        let mut done = done.into_iter();
+        for ((handle, detail), result) in entries.into_iter().zip(&mut results) {
+            if result.is_ok() {
+                let outcome = done.next().ok_or_else(odd_outcome)?;
+                *result = outcome.map_err(|error| describe(error, handle, detail.seconds()));
+            }
+        }
+        Ok(results)
+    }
+
+    async fn command(
+        &self,
+        key: &QueueKey,
+        queue: Option<QueueId>,
+        command: Command,
+        patience: Option<Patience>,
+    ) -> Result<Parcel, Error> {
+        let info = self.find(key).ok_or(Error::QueueDoesNotExist)?;
+        let key = key.clone();
+        self.ask(info.slot, |reply| Request::Apply(Apply { key, queue, command, patience, reply }))
+            .await
+    }
+
+    /// Sends a request to the owner of a slot and awaits its answer.
+    async fn ask<T>(
+        &self,
+        slot: Slot,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let mailbox = &self.inner.mailboxes[self.inner.map.owner(slot)];
+        match mailbox.try_send(request(reply)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(busy("Too many requests at once.")),
+            Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
+        }
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// There was no answer and there will be none.
+    fn gone(&self) -> Error {
+        match self.inner.stopping.load(Ordering::Acquire) {
+            true => busy("The server is shutting down."),
+            false => Error::Internal("the shard has failed".into()),
+        }
+    }
+
+    /// Refuses what the room on the disk does not allow.
+    fn needs(&self, needed: Room) -> Result<(), Error> {
+        match (self.inner.free_space.room(), needed) {
+            (Room::Ample, _) | (Room::Short, Room::Short) => Ok(()),
+            _ => Err(busy("There is not enough free space on the server's disk.")),
+        }
+    }
+
+    fn incoming(&self, kind: QueueKind, message: NewMessage) -> Incoming {
+        let NewMessage { content, delay } = message;
+        let id = env::message_id();
+        let ids = &self.inner.ids;
+        let dedup = content.deduplication_id.as_deref().filter(|_| kind == QueueKind::Fifo);
+        Incoming {
+            id,
+            payload: encode_payload(&id, &content),
+            delay,
+            group: content.group_id.as_deref().map(|group| ids.group(group)),
+            dedup: dedup.map(|dedup| ids.dedup(dedup)),
+        }
+    }
+
+    fn received(
+        &self,
+        kind: QueueKind,
+        slot: Slot,
+        queue: QueueId,
+        delivered: Delivered,
+    ) -> Result<ReceivedMessage, Error> {
+        let Delivered { place, nonce, message, receive_count, first_received_at } = delivered;
+        let (id, mut content) = decode_payload(message.payload)
+            .map_err(|error| Error::Internal(error.to_string().into()))?;
+        let fifo = kind == QueueKind::Fifo;
+        // A dead letter is deduplicated by its message id (facts sheet, 8.2).
+        if fifo && message.moved.as_ref().is_some_and(|moved| moved.dead_letter) {
+            content.deduplication_id = Some(id.to_string());
+        }
+        let handle = ReceiptHandle { slot, queue, place, nonce };
+        Ok(ReceivedMessage {
+            id,
+            receipt_handle: self.inner.receipts.seal(&handle),
+            content,
+            sent_at: message.head.sent_at,
+            first_received_at,
+            receive_count,
+            sequence_number: fifo.then(|| place.seq.to_string()),
+            moved: message.moved,
+        })
+    }
+}
+
+impl Inner {
+    /// The process can no longer be trusted with the data.
+    pub(super) fn fail(&self, error: &StoreError) {
+        tracing::error!(%error, "the store has failed; the process must end");
+        self.healthy.store(false, Ordering::Release);
+        self.failed.send_replace(Some(error.to_string()));
+    }
+
+    fn advance_clock(&self, by: Millis) -> Result<(), Error> {
+        // The guard keeps two moves in order. The record is whole whenever the lock is free.
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut moved = server.clone();
+        moved.clock_offset = Millis(server.clock_offset.0.saturating_add(by.0));
+        // On the disk first: a restart must not take time back that somebody has seen.
+        if let Err(error) = write_server_row(&*self.store, &moved) {
+            self.fail(&error);
+            return Err(Error::Internal(error.to_string().into()));
+        }
+        self.time.set_offset(moved.clock_offset);
+        *server = moved;
+        Ok(())
+    }
+}
+
+/// What an entry with a handle carries beside it.
+trait HandleDetail {
+    /// The visibility timeout asked for, for the error that quotes it.
+    fn seconds(&self) -> u32;
+}
+
+impl HandleDetail for () {
+    fn seconds(&self) -> u32 {
+        0
+    }
+}
+
+impl HandleDetail for u32 {
+    fn seconds(&self) -> u32 {
+        *self
+    }
+}
+
+fn describe(error: EntryError, handle: String, seconds: u32) -> Error {
+    match error {
+        EntryError::Expired => Error::ReceiptHandleExpired(handle),
+        EntryError::Gone => Error::MessageNotAvailable(handle),
+        EntryError::BeyondLimit => Error::VisibilityBeyondLimit(seconds),
+    }
+}
+
+fn busy(why: &'static str) -> Error {
+    Error::ServiceUnavailable(why.into())
+}
+
+fn odd_outcome() -> Error {
+    Error::Internal("a command came to an outcome of another kind".into())
 }

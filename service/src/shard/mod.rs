@@ -1,3 +1,20 @@
 //! Drives engines: a thread, a channel, a slice of the store. Knows neither HTTP nor AWS codes.
 
+mod admin;
+pub mod catalogue;
+pub mod core;
+mod driver;
+pub mod engine_time;
+pub mod free_space;
 pub mod handle;
+mod hosted;
+mod ids;
+pub mod map;
+mod outbox;
+pub mod reclaim;
+pub mod request;
+mod rows;
+pub mod start;
+pub mod stats;
+mod turn;
+mod waiters;

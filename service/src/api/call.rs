@@ -1,0 +1,118 @@
+//! One request as an action sees it: on whose behalf, in which region, under which address; and the
+//! way to the queues.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::api::admission::{Admission, Ticket};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::model::queue::{AccountId, QueueKey, Region};
+use crate::shard::handle::{QueueInfo, Shards};
+
+/// What all requests share.
+pub struct App {
+    /// The engine room.
+    pub shards: Shards,
+    /// The limits in force.
+    pub limits: &'static Limits,
+    /// The account of requests that name none.
+    pub account: AccountId,
+    /// The region of requests that name none.
+    pub region: Region,
+    /// What queue URLs start with, without a slash at the end; `None`: what the request came to.
+    pub public_url: Option<String>,
+    /// Peers whose `Forwarded` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What is in progress.
+    pub admission: Arc<Admission>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// One request, after its headers were read.
+pub struct Call<'a> {
+    /// What all requests share.
+    pub app: &'a App,
+    /// Who asks. While authentication is off: the configured account.
+    pub account: AccountId,
+    /// Where: the region of the credential scope, or the configured one.
+    pub region: Region,
+    /// `X-Amzn-Trace-Id`.
+    pub trace_header: Option<&'a str>,
+    /// What the client called this server.
+    pub origin: Origin<'a>,
+    /// The request's place among those in progress.
+    pub ticket: &'a Ticket,
+    /// For the log.
+    pub request_id: &'a str,
+}
+
+/// The scheme and the host (with port) that the client used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// As in the `Host` header.
+    pub host: &'a str,
+}
+
+impl Call<'_> {
+    /// The name of the queue that a `QueueUrl` parameter means.
+    pub fn queue_key(&self, url: Option<&str>) -> Result<QueueKey, Error> {
+        QueueKey::parse_url(required(url, "QueueUrl")?, &self.account, &self.region)
+    }
+
+    /// The queue that a `QueueUrl` parameter means.
+    pub fn queue(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        let key = self.queue_key(url)?;
+        self.find(&key).inspect_err(|_| self.hint_at_other_regions(&key, url.unwrap_or_default()))
+    }
+
+    /// A queue by its name.
+    pub fn find(&self, key: &QueueKey) -> Result<Arc<QueueInfo>, Error> {
+        self.app.shards.find(key).ok_or(Error::QueueDoesNotExist)
+    }
+
+    /// Under which URL the client of this request reaches a queue.
+    pub fn queue_url(&self, key: &QueueKey) -> String {
+        let (account, name) = (key.account.as_str(), &key.name);
+        match (&self.app.public_url, self.origin) {
+            (Some(base), _) => format!("{base}/{account}/{name}"),
+            (None, Origin { scheme, host }) => format!("{scheme}://{host}/{account}/{name}"),
+        }
+    }
+
+    /// `SenderId` of what is sent with this request. While authentication is off: the account.
+    pub fn sender_id(&self) -> String {
+        self.account.as_str().into()
+    }
+
+    /// A client that signs for another region than its queues are in is a common mistake, and
+    /// "does not exist" does not help to find it.
+    fn hint_at_other_regions(&self, key: &QueueKey, url: &str) {
+        let in_url = url.split(['/', '.']).find_map(|part| {
+            Region::parse(part).filter(|_| part.split('-').count() >= 3)
+        });
+        for region in [Some(self.app.region.clone()), in_url].into_iter().flatten() {
+            let there = QueueKey { region, ..key.clone() };
+            if there.region != key.region && self.app.shards.find(&there).is_some() {
+                tracing::warn!(
+                    request_id = self.request_id,
+                    queue = %key.name,
+                    "no such queue in {}, for which the request is signed; there is one in {}",
+                    key.region.as_str(),
+                    there.region.as_str(),
+                );
+                return;
+            }
+        }
+    }
+}
+
+/// A parameter that must be there and not be empty.
+pub fn required<'a>(value: Option<&'a str>, name: &'static str) -> Result<&'a str, Error> {
+    value.filter(|text| !text.is_empty()).ok_or_else(|| Error::missing(name))
+}

@@ -1,0 +1,121 @@
+//! The one place that knows how an error looks on the wire. Source: facts sheet, 1.5 and 1.6.
+
+use std::borrow::Cow;
+
+use crate::error::Error;
+
+/// How an error looks on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The namespace of the shape.
+    pub namespace: &'static str,
+    /// The shape's name, from which SDKs take the exception's class.
+    pub shape: &'static str,
+    /// The code of the Query protocol, which SDKs show to their users.
+    pub query_code: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+impl Row {
+    /// Whose fault it is, as Query says it. Follows from the status.
+    pub fn fault(&self) -> &'static str {
+        if self.is_sender_fault() { "Sender" } else { "Receiver" }
+    }
+
+    /// The client could have known better; a retry will not help.
+    pub fn is_sender_fault(&self) -> bool {
+        self.status < 500
+    }
+
+    /// The code of a failed batch entry: the Query code without its prefix (facts sheet, 9).
+    pub fn entry_code(&self) -> &'static str {
+        match self.query_code {
+            "InternalFailure" => "InternalError",
+            code => code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code),
+        }
+    }
+}
+
+/// Errors of the SQS model.
+const SQS: &str = "com.amazonaws.sqs";
+/// Errors common to all AWS services.
+const COMMON: &str = "com.amazon.coral.service";
+
+/// The row of an error.
+#[rustfmt::skip]
+pub fn row(error: &Error) -> Row {
+    use Error::*;
+    let row = |namespace, shape, query_code, status| Row { namespace, shape, query_code, status };
+    match error {
+        //                                      namespace shape                          Query code                                             HTTP
+        QueueDoesNotExist                => row(SQS, "QueueDoesNotExist",                "AWS.SimpleQueueService.NonExistentQueue",             400),
+        QueueNameExists { .. }           => row(SQS, "QueueNameExists",                  "QueueAlreadyExists",                                  400),
+        QueueDeletedRecently             => row(SQS, "QueueDeletedRecently",             "AWS.SimpleQueueService.QueueDeletedRecently",         400),
+        PurgeQueueInProgress { .. }      => row(SQS, "PurgeQueueInProgress",             "AWS.SimpleQueueService.PurgeQueueInProgress",         403),
+        InvalidAttributeName(_)          => row(SQS, "InvalidAttributeName",             "InvalidAttributeName",                                400),
+        InvalidAttributeValue(_)         => row(SQS, "InvalidAttributeValue",            "InvalidAttributeValue",                               400),
+        InvalidMessageContents           => row(SQS, "InvalidMessageContents",           "InvalidMessageContents",                              400),
+        ReceiptHandleIsInvalid(_)        => row(SQS, "ReceiptHandleIsInvalid",           "ReceiptHandleIsInvalid",                              404),
+        ReceiptHandleOfAnotherQueue(_)   => row(SQS, "ReceiptHandleIsInvalid",           "ReceiptHandleIsInvalid",                              404),
+        OverLimit(_)                     => row(SQS, "OverLimit",                        "OverLimit",                                           403),
+        EmptyBatchRequest(_)             => row(SQS, "EmptyBatchRequest",                "AWS.SimpleQueueService.EmptyBatchRequest",            400),
+        TooManyEntriesInBatchRequest(_)  => row(SQS, "TooManyEntriesInBatchRequest",     "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", 400),
+        InvalidBatchEntryId              => row(SQS, "InvalidBatchEntryId",              "AWS.SimpleQueueService.InvalidBatchEntryId",          400),
+        BatchEntryIdsNotDistinct(_)      => row(SQS, "BatchEntryIdsNotDistinct",         "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",     400),
+        BatchRequestTooLong { .. }       => row(SQS, "BatchRequestTooLong",              "AWS.SimpleQueueService.BatchRequestTooLong",          400),
+        UnsupportedOperation(_)          => row(SQS, "UnsupportedOperation",             "AWS.SimpleQueueService.UnsupportedOperation",         400),
+        InvalidAddress(_)                => row(SQS, "InvalidAddress",                   "InvalidAddress",                                      404),
+        InvalidQueueName                 => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
+        InvalidFifoQueueName             => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
+        InvalidParameterValue { .. }     => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
+        InvalidParameter(_)              => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
+        ReceiptHandleExpired(_)          => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
+        MessageNotAvailable(_)           => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
+        VisibilityBeyondLimit(_)         => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
+        MissingParameter { .. }          => row(COMMON, "MissingRequiredParameterException",    "MissingParameter",            400),
+        InvalidParameterCombination(_)   => row(COMMON, "InvalidParameterCombinationException", "InvalidParameterCombination", 400),
+        UnknownAction(_)                 => row(COMMON, "UnknownOperationException",            "InvalidAction",               400),
+        MalformedInput(_)                => row(COMMON, "SerializationException",               "MalformedInput",              400),
+        RequestTimeout                   => row(COMMON, "RequestTimeoutException",              "RequestTimeout",              408),
+        RequestTooLarge(_)               => row(COMMON, "RequestEntityTooLargeException",       "RequestEntityTooLarge",       413),
+        Internal(_)                      => row(COMMON, "InternalFailure",                      "InternalFailure",             500),
+        ServiceUnavailable(_)            => row(COMMON, "ServiceUnavailable",                   "ServiceUnavailable",          503),
+    }
+}
+
+/// What the caller is told. A fault of ours is for the log; the caller has the request id.
+pub fn public_text(error: &Error) -> Cow<'static, str> {
+    match error {
+        Error::Internal(_) => "We encountered an internal error. Please try again.".into(),
+        error => error.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_entry_has_the_code_without_its_prefix() {
+        #[rustfmt::skip]
+        let cases = [
+            (Error::ReceiptHandleIsInvalid("x".into()), "ReceiptHandleIsInvalid", true),
+            (Error::QueueDoesNotExist,                  "NonExistentQueue",       true),
+            (Error::missing("MessageBody"),             "MissingParameter",       true),
+            (Error::InvalidMessageContents,             "InvalidMessageContents", true),
+            (Error::Internal("disk".into()),            "InternalError",          false),
+        ];
+        for (error, code, sender) in cases {
+            let row = row(&error);
+            assert_eq!((row.entry_code(), row.is_sender_fault()), (code, sender));
+        }
+    }
+
+    #[test]
+    fn a_fault_of_ours_keeps_its_cause_to_itself() {
+        let error = Error::Internal("/var/lib/stanchion: read-only file system".into());
+        assert!(!public_text(&error).contains("read-only"));
+        assert_eq!(row(&error).fault(), "Receiver");
+    }
+}

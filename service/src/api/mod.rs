@@ -1,0 +1,10 @@
+//! The edge: HTTP in, HTTP out. Bytes become typed values here once; nothing below knows a protocol,
+//! and nothing here outlives its request.
+
+pub mod admission;
+pub mod call;
+pub mod error_table;
+pub mod protocol;
+pub mod respond;
+pub mod server;
+pub mod sqs;

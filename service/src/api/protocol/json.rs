@@ -1,0 +1,199 @@
+//! AWS JSON 1.0. Source: facts sheet, 1.1 to 1.3.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::error_table;
+use crate::error::Error;
+
+/// Of requests (as a prefix) and answers.
+pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+
+/// Whether a request with this `Content-Type` speaks JSON: any version of AWS JSON.
+pub fn recognises(content_type: &str) -> bool {
+    const PREFIX: &[u8] = b"application/x-amz-json";
+    let start = content_type.as_bytes().get(..PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// The input of an action. An empty body is an empty object.
+pub fn decode<Input: DeserializeOwned>(body: &[u8]) -> Result<Input, Error> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    // Serde would take a list for a struct, its elements for the members in order.
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(Error::MalformedInput("Start of list found where not expected.".into()));
+    }
+    serde_json::from_slice(body).map_err(|error| Error::MalformedInput(explain(&error).into()))
+}
+
+/// The body of an answer; empty for an action without output.
+pub fn encode<Output: Serialize>(output: &Output) -> Result<Vec<u8>, Error> {
+    let body = serde_json::to_vec(output)
+        .map_err(|error| Error::Internal(format!("encoding an answer: {error}").into()))?;
+    // Outputs are structs, which are objects; only the unit type is `null`.
+    Ok(if body == b"null" { Vec::new() } else { body })
+}
+
+/// The body of an error.
+pub fn encode_error(error: &Error) -> Vec<u8> {
+    let row = error_table::row(error);
+    let body = serde_json::json!({
+        "__type": format!("{}#{}", row.namespace, row.shape),
+        "message": error_table::public_text(error),
+    });
+    body.to_string().into_bytes()
+}
+
+/// What is wrong with a body, in the words of AWS where serde's can be translated.
+fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let Some((found, expected)) = text
+        .strip_prefix("invalid type: ")
+        .filter(|_| error.is_data())
+        .and_then(|text| text.split_once(", expected "))
+    else {
+        return "The request body is not valid JSON.".into();
+    };
+    let found = match found.split([' ', '`']).next() {
+        Some("map") => return "Start of structure or map found where not expected.".into(),
+        Some("sequence") => return "Start of list found where not expected.".into(),
+        Some("integer" | "floating") => "NUMBER_VALUE",
+        Some("boolean") if found.contains("true") => "TRUE_VALUE",
+        Some("boolean") => "FALSE_VALUE",
+        Some("string") => "STRING_VALUE",
+        _ => "NULL_VALUE",
+    };
+    let expected = match expected.split(' ').next() {
+        _ if expected.starts_with("a string") => "a String",
+        Some("i32" | "i64" | "u32" | "u64") => "an Integer",
+        _ if expected.starts_with("a sequence") => "a List",
+        _ => "a Structure",
+    };
+    format!("{found} can not be converted to {expected}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::api::sqs::send_message_batch::SendMessageBatch;
+
+    #[derive(Debug, Default, PartialEq, Deserialize, Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Sample {
+        text: Option<String>,
+        number: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        list: Option<Vec<String>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        map: Option<BTreeMap<String, String>>,
+    }
+
+    fn refusal(body: &str) -> String {
+        decode::<Sample>(body.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn absent_null_and_unknown_members_are_all_the_same() {
+        for body in ["", "{}", " {} ", r#"{"Text":null,"List":null}"#, r#"{"Novelty":[1,{}]}"#] {
+            assert_eq!(decode(body.as_bytes()), Ok(Sample::default()), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_member_of_the_wrong_type_is_refused_in_the_words_of_aws() {
+        #[rustfmt::skip]
+        let cases = [
+            (r#"{"Text":5}"#,            "NUMBER_VALUE can not be converted to a String"),
+            (r#"{"Text":1.5}"#,          "NUMBER_VALUE can not be converted to a String"),
+            (r#"{"Text":true}"#,         "TRUE_VALUE can not be converted to a String"),
+            (r#"{"Text":{}}"#,           "Start of structure or map found where not expected."),
+            (r#"{"Text":[]}"#,           "Start of list found where not expected."),
+            (r#"{"Number":"5"}"#,        "STRING_VALUE can not be converted to an Integer"),
+            (r#"{"Number":1.5}"#,        "NUMBER_VALUE can not be converted to an Integer"),
+            (r#"{"List":"a"}"#,          "STRING_VALUE can not be converted to a List"),
+            (r#"{"Map":{"a":1}}"#,       "NUMBER_VALUE can not be converted to a String"),
+            (r#"[]"#,                    "Start of list found where not expected."),
+            (r#"{"Text":"a"#,            "The request body is not valid JSON."),
+            (r#"{"Text":"a"} x"#,        "The request body is not valid JSON."),
+        ];
+        for (body, text) in cases {
+            assert_eq!(refusal(body), text, "{body}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_shape_in_full() {
+        assert_eq!(
+            String::from_utf8(encode_error(&Error::QueueDoesNotExist)).unwrap(),
+            r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"The specified queue does not exist."}"#
+        );
+    }
+
+    #[test]
+    fn an_action_without_output_has_an_empty_body() {
+        assert_eq!(encode(&()), Ok(Vec::new()));
+        assert_eq!(encode(&BTreeMap::<String, String>::new()), Ok(b"{}".to_vec()));
+    }
+
+    #[test]
+    fn every_version_of_aws_json_is_recognised() {
+        for yes in [CONTENT_TYPE, "application/x-amz-json-1.1; charset=utf-8"] {
+            assert!(recognises(yes), "{yes}");
+        }
+        for no in ["", "application/json", "application/x-www-form-urlencoded"] {
+            assert!(!recognises(no), "{no}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_decoder_panic(body in proptest::collection::vec(any::<u8>(), 0..512)) {
+            let _ = decode::<SendMessageBatch>(&body);
+        }
+
+        #[test]
+        fn no_json_makes_the_decoder_panic(body in json_text(4)) {
+            if let Err(error) = decode::<SendMessageBatch>(body.as_bytes()) {
+                prop_assert!(matches!(error, Error::MalformedInput(_)));
+            }
+        }
+    }
+
+    /// JSON that looks a little like a batch of sends.
+    fn json_text(depth: u32) -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_string()),
+            Just("true".to_string()),
+            any::<i64>().prop_map(|number| number.to_string()),
+            any::<f32>().prop_map(|number| number.to_string()),
+            any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+            Just("\"\\ud800\"".to_string()),
+            Just("1e999".to_string()),
+        ];
+        let name = prop_oneof![
+            Just("Entries"),
+            Just("Id"),
+            Just("MessageAttributes"),
+            Just("BinaryValue"),
+            Just("DataType"),
+            Just("DelaySeconds"),
+            Just("x")
+        ];
+        leaf.prop_recursive(depth, 64, 8, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..8)
+                    .prop_map(|items| format!("[{}]", items.join(","))),
+                proptest::collection::vec((name.clone(), inner), 0..8).prop_map(|members| {
+                    let members: Vec<_> =
+                        members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+}

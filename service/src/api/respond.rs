@@ -1,0 +1,385 @@
+//! One HTTP request, from its headers to its answer: which protocol and action, how much room there
+//! is, on whose behalf; then the action, and whatever comes of it.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use crate::api::admission::Ticket;
+use crate::api::call::{App, Call, Origin};
+use crate::api::error_table;
+use crate::api::protocol::{Protocol, json};
+use crate::api::sqs::{self, ACTIONS, Answer};
+use crate::env;
+use crate::error::Error;
+use crate::limits;
+use crate::model::queue::Region;
+
+/// An answer, in one piece.
+pub type Reply = Response<Full<Bytes>>;
+
+/// How long a request's body may take to arrive.
+const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
+
+/// What all requests of one connection share.
+pub struct Peer {
+    /// What all requests share.
+    pub app: Arc<App>,
+    /// Its headers say how the client really reached us.
+    pub is_trusted_proxy: bool,
+    /// Our own address on this connection, for clients that do not say how they call us.
+    pub local: String,
+}
+
+impl Peer {
+    /// The peer at an address.
+    pub fn new(app: Arc<App>, remote: IpAddr, local: String) -> Peer {
+        // A peer of IPv4 on an IPv6 socket is the IPv4 peer it is.
+        let remote = remote.to_canonical();
+        let is_trusted_proxy = app.trusted_proxies.iter().any(|net| net.contains(&remote));
+        Peer { app, is_trusted_proxy, local }
+    }
+
+    /// Answers one request. Never fails: what goes wrong is an answer too.
+    pub async fn respond(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        let (parts, body) = request.into_parts();
+        let mut text = Uuid::encode_buffer();
+        // Random bytes are pooled there, so this costs no system call.
+        let request_id = Uuid::from_bytes(env::message_id().0);
+        let request_id = &*request_id.hyphenated().encode_lower(&mut text);
+        let mut reply = match (&parts.method, parts.uri.path()) {
+            (&Method::GET | &Method::HEAD, "/health") => plain(StatusCode::OK, "ok\n"),
+            (&Method::GET | &Method::HEAD, "/ready") => self.readiness(),
+            (&Method::GET, "/metrics") => self.metrics(),
+            _ => match text_header(&parts.headers, header::CONTENT_TYPE) {
+                Some(content_type) if json::recognises(content_type) => {
+                    self.answer(Protocol::Json, &parts, body, request_id).await
+                }
+                // The answer of AWS to a request that names no action (facts sheet, 1.5).
+                _ => plain(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n"),
+            },
+        };
+        // Digits and dashes are always a legal value.
+        if let Ok(value) = HeaderValue::from_str(request_id) {
+            reply.headers_mut().insert(REQUEST_ID, value);
+        }
+        Ok(reply)
+    }
+
+    async fn answer(
+        &self,
+        protocol: Protocol,
+        parts: &Parts,
+        body: Incoming,
+        request_id: &str,
+    ) -> Reply {
+        let started = Instant::now();
+        let action = find_action(&parts.headers);
+        let name = action.as_ref().map_or("unknown", |action| ACTIONS[*action].name);
+        let outcome = match action {
+            Ok(action) => self.run(action, protocol, parts, body, request_id).await,
+            Err(error) => Err(error),
+        };
+        let (code, reply) = match outcome {
+            Ok((body, ticket)) => ("OK", success(protocol, body, ticket)),
+            Err(error) => {
+                log(&error, name, request_id);
+                let row = error_table::row(&error);
+                (row.query_code, failure(protocol, &error))
+            }
+        };
+        self.app.metrics.observe(name, code, started.elapsed());
+        reply
+    }
+
+    async fn run(
+        &self,
+        action: usize,
+        protocol: Protocol,
+        parts: &Parts,
+        body: Incoming,
+        request_id: &str,
+    ) -> Result<(Vec<u8>, Ticket), Error> {
+        let claimed = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if claimed > limits::REQUEST_BODY_BYTES_MAX {
+            return Err(Error::RequestTooLarge(limits::REQUEST_BODY_BYTES_MAX));
+        }
+        let ticket = self.app.admission.admit(claimed)?;
+        let body = timeout(BODY_TIME_MAX, read(body, claimed, &ticket))
+            .await
+            .map_err(|_| Error::RequestTimeout)??;
+        let call = Call {
+            app: &self.app,
+            account: self.app.account.clone(),
+            region: signed_region(parts)
+                .filter(|region| *region != self.app.region.as_str())
+                .and_then(Region::parse)
+                .unwrap_or_else(|| self.app.region.clone()),
+            trace_header: text_header(&parts.headers, "x-amzn-trace-id"),
+            origin: self.origin(parts),
+            ticket: &ticket,
+            request_id,
+        };
+        let body = catch_panic((ACTIONS[action].handle)(protocol, body, &call)).await?;
+        ticket.charge_response(body.len());
+        Ok((body, ticket))
+    }
+
+    /// What the client called this server. HTTP/2 has it in the target, HTTP/1.1 in `Host`.
+    fn origin<'a>(&'a self, parts: &'a Parts) -> Origin<'a> {
+        let host = parts.uri.authority().map(|authority| authority.as_str());
+        let host = host.or_else(|| text_header(&parts.headers, header::HOST));
+        let origin = Origin {
+            scheme: "http",
+            host: host.filter(|host| !host.is_empty()).unwrap_or(&self.local),
+        };
+        if self.is_trusted_proxy { forwarded(&parts.headers, origin) } else { origin }
+    }
+
+    fn readiness(&self) -> Reply {
+        let shards = &self.app.shards;
+        match () {
+            () if !shards.is_healthy() => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "a shard has failed\n")
+            }
+            () if !shards.accepts_sends() => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the disk is nearly full: sends are refused\n",
+            ),
+            () => plain(StatusCode::OK, "ready\n"),
+        }
+    }
+
+    fn metrics(&self) -> Reply {
+        let mut reply = plain(StatusCode::OK, self.app.metrics.encode());
+        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        reply
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        reply
+    }
+}
+
+/// The action that `X-Amz-Target` names.
+fn find_action(headers: &HeaderMap) -> Result<usize, Error> {
+    let target = text_header(headers, "x-amz-target").unwrap_or_default();
+    match target.strip_prefix("AmazonSQS.") {
+        Some(name) => sqs::find(name),
+        None => Err(Error::UnknownAction(target.chars().take(128).collect())),
+    }
+}
+
+/// The region of the credential scope: `…/<date>/<region>/sqs/aws4_request`, in the header or, of a
+/// presigned request, in the target.
+fn signed_region(parts: &Parts) -> Option<&str> {
+    let header = text_header(&parts.headers, header::AUTHORIZATION).and_then(|header| {
+        let scope = header.split_once("Credential=")?.1;
+        scope.split([',', ' ']).next()?.rsplit('/').nth(2)
+    });
+    header.or_else(|| {
+        let scope = parts.uri.query()?.split('&').find_map(|p| p.strip_prefix("X-Amz-Credential="));
+        // Slashes are mostly escaped here, and never otherwise.
+        match scope? {
+            scope if scope.contains('/') => scope.rsplit('/').nth(2),
+            scope if scope.contains("%2F") => scope.rsplit("%2F").nth(2),
+            scope => scope.rsplit("%2f").nth(2),
+        }
+    })
+}
+
+/// What a proxy says about how the client reached it: `Forwarded` (RFC 7239) or the older headers.
+/// The first of several proxies is the one the client saw.
+fn forwarded<'a>(headers: &'a HeaderMap, direct: Origin<'a>) -> Origin<'a> {
+    let first = |name: &'static str| {
+        let value = text_header(headers, name)?.split(',').next()?.trim();
+        (!value.is_empty()).then_some(value)
+    };
+    let parameter = |name: &str| {
+        first("forwarded")?.split(';').find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
+        })
+    };
+    Origin {
+        scheme: parameter("proto")
+            .or_else(|| first("x-forwarded-proto"))
+            .filter(|scheme| matches!(*scheme, "http" | "https"))
+            .unwrap_or(direct.scheme),
+        host: parameter("host").or_else(|| first("x-forwarded-host")).unwrap_or(direct.host),
+    }
+}
+
+/// The whole body, in one piece. One that came in one piece is not copied.
+async fn read(mut body: Incoming, claimed: usize, ticket: &Ticket) -> Result<Bytes, Error> {
+    let mut first = Bytes::new();
+    let mut all = Vec::new();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Error::MalformedInput("The body is incomplete.".into()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        // What was claimed is charged already; a chunked body claims nothing.
+        let unclaimed = |length: usize| length.saturating_sub(claimed);
+        ticket.charge_request(unclaimed(length + data.len()) - unclaimed(length))?;
+        length += data.len();
+        if length > limits::REQUEST_BODY_BYTES_MAX {
+            return Err(Error::RequestTooLarge(limits::REQUEST_BODY_BYTES_MAX));
+        }
+        if length == data.len() {
+            first = data;
+        } else {
+            if all.is_empty() {
+                all.reserve(claimed.max(length));
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// A panic while an action runs is this request's misfortune, not the connection's.
+async fn catch_panic(mut answer: Answer<'_>) -> Result<Vec<u8>, Error> {
+    poll_fn(move |context| {
+        // Nothing is used again after a panic: the future is dropped, and what it may have left
+        // half done is in the shards, which look after themselves.
+        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(_) => Poll::Ready(Err(Error::Internal("an action panicked".into()))),
+        }
+    })
+    .await
+}
+
+fn success(protocol: Protocol, body: Vec<u8>, ticket: Ticket) -> Reply {
+    let body = match body.is_empty() {
+        true => Bytes::new(),
+        // The answer counts as in progress until its last byte is on its way.
+        false => Bytes::from_owner(Charged { body, _ticket: ticket }),
+    };
+    reply(StatusCode::OK, protocol.content_type(), body)
+}
+
+fn failure(protocol: Protocol, error: &Error) -> Reply {
+    let row = error_table::row(error);
+    // The table has no status that is none; a test holds it to that.
+    let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = reply(status, protocol.content_type(), protocol.encode_error(error).into());
+    if let Ok(value) = HeaderValue::try_from([row.query_code, ";", row.fault()].concat()) {
+        reply.headers_mut().insert(QUERY_ERROR, value);
+    }
+    reply
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Reply {
+    reply(status, "text/plain; charset=utf-8", text.into())
+}
+
+fn reply(status: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
+    let mut reply = Response::new(Full::new(body));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+}
+
+/// An answer's bytes with the place of its request.
+struct Charged {
+    body: Vec<u8>,
+    _ticket: Ticket,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+fn text_header(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn log(error: &Error, action: &str, request_id: &str) {
+    match error_table::row(error).is_sender_fault() {
+        true => tracing::debug!(request_id, action, %error, "refused"),
+        false => tracing::error!(request_id, action, %error, "failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(uri: &str, headers: &[(&'static str, &str)]) -> Parts {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn the_region_is_that_of_the_credential_scope() {
+        let header = "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/sqs/aws4_request, \
+                      SignedHeaders=host, Signature=0";
+        let query = "/?X-Amz-Date=0&X-Amz-Credential=AKID%2F20260101%2Feu-west-1%2Fsqs%2Faws4_request";
+        assert_eq!(signed_region(&parts("/", &[("authorization", header)])), Some("eu-west-1"));
+        assert_eq!(signed_region(&parts(query, &[])), Some("eu-west-1"));
+        for odd in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=x"] {
+            assert_eq!(signed_region(&parts("/", &[("authorization", odd)])), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_says_how_it_was_reached() {
+        let direct = Origin { scheme: "http", host: "10.0.0.1:9324" };
+        let origin = |headers| {
+            let parts = parts("/", headers);
+            let Origin { scheme, host } = forwarded(&parts.headers, direct);
+            format!("{scheme}://{host}")
+        };
+        assert_eq!(origin(&[]), "http://10.0.0.1:9324");
+        assert_eq!(
+            origin(&[("x-forwarded-proto", "https"), ("x-forwarded-host", "sqs.example, inner")]),
+            "https://sqs.example"
+        );
+        assert_eq!(
+            origin(&[("forwarded", "for=1.2.3.4;Proto=https;host=\"sqs.example:8443\", for=x")]),
+            "https://sqs.example:8443"
+        );
+        assert_eq!(origin(&[("x-forwarded-proto", "javascript")]), "http://10.0.0.1:9324");
+    }
+
+    #[test]
+    fn an_action_is_named_after_the_service() {
+        let find = |target: &str| find_action(&parts("/", &[("x-amz-target", target)]).headers);
+        assert!(find("AmazonSQS.SendMessage").is_ok());
+        for odd in ["SendMessage", "amazonsqs.SendMessage", "AmazonSQS.", "AmazonSQS.Nonsense"] {
+            assert!(matches!(find(odd), Err(Error::UnknownAction(_))), "{odd}");
+        }
+        assert_eq!(
+            find_action(&HeaderMap::new()),
+            Err(Error::UnknownAction(String::new()))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_failure() {
+        let outcome = catch_panic(Box::pin(async { panic!("a bug, on purpose") })).await;
+        assert_eq!(outcome, Err(Error::Internal("an action panicked".into())));
+    }
+}

@@ -1,0 +1,128 @@
+//! ListQueues.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::Action;
+use crate::api::call::Call;
+use crate::error::Error;
+use crate::limits;
+use crate::model::queue::QueueName;
+
+/// Lists the queues of the caller's account and region, in the order of their names.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListQueues {
+    queue_name_prefix: Option<String>,
+    max_results: Option<i64>,
+    next_token: Option<String>,
+}
+
+/// Queues by URL, and where to go on.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListQueuesOutput {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    queue_urls: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_token: Option<String>,
+}
+
+impl Action for ListQueues {
+    const NAME: &'static str = "ListQueues";
+    type Output = ListQueuesOutput;
+
+    async fn run(self, call: &Call<'_>) -> Result<ListQueuesOutput, Error> {
+        let page = Page::parse(self.max_results, self.next_token)?;
+        let prefix = self.queue_name_prefix.unwrap_or_default();
+        let queues = call.app.shards.list(
+            &call.account,
+            &call.region,
+            &prefix,
+            page.after.as_ref(),
+            page.max + 1,
+        );
+        let next_token = page.next_token(queues.iter().map(|queue| &queue.key.name));
+        let urls = queues.iter().take(page.max).map(|queue| call.queue_url(&queue.key));
+        Ok(ListQueuesOutput { queue_urls: urls.collect(), next_token })
+    }
+}
+
+/// Which part of a listing is asked for. The token is the last name of the page before.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// At most so many.
+    pub max: usize,
+    /// Names after this one.
+    pub after: Option<QueueName>,
+    wants_token: bool,
+}
+
+impl Page {
+    /// `MaxResults` and `NextToken` of a listing of queues.
+    pub fn parse(max_results: Option<i64>, next_token: Option<String>) -> Result<Page, Error> {
+        let max = match max_results {
+            None => limits::LIST_RESULTS_MAX,
+            Some(given) => usize::try_from(given)
+                .ok()
+                .filter(|max| (1..=limits::LIST_RESULTS_MAX).contains(max))
+                .ok_or_else(|| {
+                    let reason = "Must be between 1 and 1000, if provided.";
+                    Error::invalid("MaxResults", given, reason)
+                })?,
+        };
+        let read = |token: &str| {
+            let name = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+            QueueName::parse(&name).ok()
+        };
+        let after = match next_token.filter(|token| !token.is_empty()) {
+            None => None,
+            Some(token) => Some(read(&token).ok_or_else(|| {
+                Error::InvalidParameter("Invalid or expired next token.".into())
+            })?),
+        };
+        Ok(Page { max, after, wants_token: max_results.is_some() })
+    }
+
+    /// The token of the next page, given one name more than fits into this one, if there is one.
+    /// Who does not say how many to list never gets a token.
+    pub fn next_token<'a>(&self, names: impl Iterator<Item = &'a QueueName>) -> Option<String> {
+        let mut names = names.skip(self.max - 1);
+        let (last, _more) = (names.next()?, names.next()?);
+        self.wants_token.then(|| URL_SAFE_NO_PAD.encode(last.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_without_a_gap() {
+        let names: Vec<_> = ["a", "b", "c"].map(|name| QueueName::parse(name).unwrap()).into();
+        let first = Page::parse(Some(2), None).unwrap();
+        let token = first.next_token(names.iter());
+        let second = Page::parse(Some(2), token).unwrap();
+        assert_eq!(second.after, Some(names[1].clone()));
+        assert_eq!(second.next_token(names[2..].iter()), None);
+    }
+
+    #[test]
+    fn without_a_maximum_there_is_never_a_token() {
+        let names: Vec<_> =
+            (0..1001).map(|n| QueueName::parse(&format!("q{n:04}")).unwrap()).collect();
+        assert_eq!(Page::parse(None, None).unwrap().next_token(names.iter()), None);
+        assert!(Page::parse(Some(1000), None).unwrap().next_token(names.iter()).is_some());
+    }
+
+    #[test]
+    fn maxima_and_tokens_out_of_range_are_refused() {
+        for max in [0, 1001, -1, i64::MAX] {
+            assert!(Page::parse(Some(max), None).is_err(), "{max}");
+        }
+        for token in ["!", "AAAA", "a=="] {
+            assert!(Page::parse(None, Some(token.into())).is_err(), "{token}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! SendMessage.
+
+use serde::Deserialize;
+
+use super::message::{MessageInput, SentOutput};
+use super::{Action, batch};
+use crate::api::call::Call;
+use crate::error::Error;
+
+/// Enqueues one message.
+#[derive(Debug, Deserialize)]
+pub struct SendMessage(MessageInput);
+
+impl Action for SendMessage {
+    const NAME: &'static str = "SendMessage";
+    type Output = SentOutput;
+
+    async fn run(self, call: &Call<'_>) -> Result<SentOutput, Error> {
+        let SendMessage(input) = self;
+        let queue = call.queue(input.queue_url.as_deref())?;
+        let (message, digests) = input.parse(&queue, call, || "MessageBody".into())?;
+        let sent = batch::single(call.app.shards.send(&queue.key, vec![message]).await?)?;
+        Ok(digests.answer(None, sent))
+    }
+}

@@ -1,0 +1,105 @@
+//! Messages that leave for another queue, and those that come from one.
+
+use crate::engine::command::{Context, Departure, Step};
+use crate::engine::line::Ledger;
+use crate::engine::queue::{Queue, done, sync};
+use crate::engine::reader::Reader;
+use crate::engine::standard::remove_rows;
+use crate::model::fifo::GroupHash;
+use crate::model::rows::{DeliveryRow, MessageHead, MessageRow, Moved, Place, Write};
+
+impl Queue {
+    /// Sends a message that was received often enough to the dead-letter queue: its rows go, and a
+    /// departure says where it was. The shard writes the other half into the same batch.
+    pub(super) fn depart(
+        &mut self,
+        place: Place,
+        message: MessageRow,
+        delivery: Option<DeliveryRow>,
+        context: &mut Context<'_>,
+    ) {
+        let Some(delivery) = delivery else { return };
+        remove_rows(place, true, &mut context.effects.writes);
+        let max = self.settings.redrive.as_ref().map_or(0, |redrive| redrive.max_receive_count);
+        let moved = Moved {
+            source_arn: String::new(),
+            dead_letter: true,
+            receive_count: delivery.receive_count,
+            moved_at: context.now,
+            reason: format!("maxReceiveCount {max} exceeded"),
+        };
+        context.effects.departures.push(Departure { message, place, delivery, moved });
+    }
+
+    /// Takes in a message of another queue, at the end. What it keeps: facts sheet, 8.2.
+    pub(super) fn accept(&mut self, departure: &mut Departure, context: &mut Context<'_>) -> Step {
+        let fifo = self.is_fifo();
+        let now = context.now;
+        let Departure { message, delivery, moved, .. } = departure;
+        let first_received_at =
+            message.head.earlier_first_received_at.unwrap_or(delivery.first_received_at);
+        let head = MessageHead {
+            sent_at: message.head.sent_at,
+            // A standard queue goes on counting from the send; a FIFO queue begins again.
+            retained_from: if fifo { now } else { message.head.retained_from },
+            due_at: None,
+            group: message.head.group,
+            earlier_receives: message.head.earlier_receives.saturating_add(moved.receive_count),
+            earlier_first_received_at: (moved.receive_count > 0
+                || message.head.earlier_first_received_at.is_some())
+            .then_some(first_received_at),
+        };
+        let mut reader = Reader::new(context.loaded);
+        let mut ledger = Ledger::default();
+        if fifo || self.fair_from.is_some() || head.group.is_some() {
+            ledger.load(&mut reader, head.group.unwrap_or(GroupHash::UNGROUPED));
+        }
+        if !reader.is_complete() {
+            return Step::More(reader.missing());
+        }
+        let row = MessageRow {
+            head,
+            payload: message.payload.clone(),
+            moved: Some(Box::new(moved.clone())),
+        };
+        if fifo {
+            self.enqueue_grouped(row, &mut ledger, context.effects);
+        } else {
+            if row.head.retained_from < now {
+                self.sweep.mix_ages();
+            }
+            let mut room = context.window_room;
+            self.enqueue_fresh(row, &mut ledger, &mut room, context);
+        }
+        ledger.close(&mut context.effects.writes);
+        sync(context.effects);
+        done()
+    }
+
+    /// Takes back a message whose target is gone: where it was, available, its counts kept.
+    pub(super) fn restore(&mut self, departure: &mut Departure, context: &mut Context<'_>) -> Step {
+        let now = context.now;
+        let place = departure.place;
+        let mut reader = Reader::new(context.loaded);
+        let mut ledger = Ledger::default();
+        let group = departure.delivery.group.filter(|_| self.is_fifo());
+        if let Some(group) = group {
+            ledger.load(&mut reader, group);
+        }
+        if !reader.is_complete() {
+            return Step::More(reader.missing());
+        }
+        let delivery = DeliveryRow { visible_at: now, attempt: None, ..departure.delivery };
+        self.deliveries.put(place.seq, delivery, now);
+        self.sweep.added(delivery.retained_from.plus(self.settings.retention()));
+        context.effects.writes.push(Write::Message(place, departure.message.clone()));
+        context.effects.writes.push(Write::Delivery(place.seq, delivery));
+        if let Some(group) = group {
+            self.hold_member(group, place.seq);
+            self.settle_group(group, &mut ledger, context.effects);
+        }
+        ledger.close(&mut context.effects.writes);
+        sync(context.effects);
+        done()
+    }
+}

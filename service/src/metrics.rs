@@ -1,0 +1,300 @@
+//! Every metric: its name, its kind, what it means and where it comes from. One table, read at each
+//! scrape.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::api::admission::Admission;
+use crate::api::sqs::ACTIONS;
+use crate::shard::handle::Shards;
+use crate::shard::stats::{ShardStats, TurnSizes};
+
+/// One metric: a row of [`METRICS`].
+pub struct Metric {
+    /// Without the `_total` that counters get on the way out.
+    pub name: &'static str,
+    /// For people.
+    pub help: &'static str,
+    source: Source,
+}
+
+/// Where a metric comes from, which also says of what kind it is.
+enum Source {
+    /// What does not change while the server runs.
+    Info,
+    /// A counter of requests by action and code.
+    Requests,
+    /// A histogram of requests by action.
+    RequestSeconds,
+    /// A level of the server.
+    Level(fn(&Sources) -> u64),
+    /// A counter of each shard.
+    ShardCounter(fn(&ShardStats) -> u64),
+    /// A counter of each shard in nanoseconds, shown in seconds.
+    ShardNanoseconds(fn(&ShardStats) -> u64),
+    /// A level of each shard.
+    ShardLevel(fn(&ShardStats) -> u64),
+    /// A histogram of each shard.
+    TurnSizes,
+}
+
+/// Every metric, in the order of their names.
+#[rustfmt::skip]
+pub const METRICS: &[Metric] = &[
+    row("stanchion_bytes_in_flight", "Bytes of request and response bodies in progress.", Source::Level(|s| s.admission.bytes() as u64)),
+    row("stanchion_commit_seconds", "Time spent in commits.", Source::ShardNanoseconds(|s| s.commit_ns.get())),
+    row("stanchion_connections", "Open connections.", Source::Level(|s| s.connections.get().try_into().unwrap_or(0))),
+    row("stanchion_dead_letters", "Messages moved to a dead-letter queue.", Source::ShardCounter(|s| s.dead_lettered.get())),
+    row("stanchion_dead_letters_stuck", "Moves to a dead-letter queue that does not exist: the message stays where it is.", Source::ShardCounter(|s| s.dead_letter_stuck.get())),
+    row("stanchion_empty_receives", "Receives that returned nothing.", Source::ShardCounter(|s| s.empty_receives.get())),
+    row("stanchion_messages_deleted", "Deletes by a valid handle.", Source::ShardCounter(|s| s.deleted.get())),
+    row("stanchion_messages_duplicate", "FIFO sends dropped as duplicates.", Source::ShardCounter(|s| s.duplicates.get())),
+    row("stanchion_messages_expired", "Messages dropped because their retention ended.", Source::ShardCounter(|s| s.expired.get())),
+    row("stanchion_messages_held", "Messages in flight, and those that came back from it: what is in memory.", Source::ShardLevel(|s| s.held.get())),
+    row("stanchion_messages_received", "Messages returned.", Source::ShardCounter(|s| s.received.get())),
+    row("stanchion_messages_sent", "Messages accepted.", Source::ShardCounter(|s| s.sent.get())),
+    row("stanchion_outbox_messages", "Messages on their way to another queue.", Source::ShardLevel(|s| s.outbox.get())),
+    row("stanchion_parked_polls", "Long polls that wait for a message.", Source::ShardLevel(|s| s.parked_polls.get())),
+    row("stanchion_polls_in_flight", "Long polls in progress.", Source::Level(|s| s.admission.polls() as u64)),
+    row("stanchion_queues", "Queues.", Source::ShardLevel(|s| s.queues.get())),
+    row("stanchion_read_ahead_bytes", "Bytes of messages read ahead.", Source::ShardLevel(|s| s.window_bytes.get())),
+    row("stanchion_request_seconds", "Time from a request's headers to its answer, waits included.", Source::RequestSeconds),
+    row("stanchion_requests", "Requests by action and code; code OK is success.", Source::Requests),
+    row("stanchion_requests_in_flight", "Requests in progress, long polls not counted.", Source::Level(|s| s.admission.requests() as u64)),
+    row("stanchion_server", "What was configured.", Source::Info),
+    row("stanchion_syncs", "Commits that waited for the disk.", Source::ShardCounter(|s| s.syncs.get())),
+    row("stanchion_turn_commands", "Commands that a turn took together.", Source::TurnSizes),
+    row("stanchion_turns", "Turns that did something.", Source::ShardCounter(|s| s.turns.get())),
+];
+
+const fn row(name: &'static str, help: &'static str, source: Source) -> Metric {
+    Metric { name, help, source }
+}
+
+/// What is counted. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    sources: Arc<Sources>,
+    registry: Arc<Registry>,
+}
+
+/// Where all numbers are.
+struct Sources {
+    info: Vec<(&'static str, String)>,
+    admission: Arc<Admission>,
+    shards: Shards,
+    connections: Gauge,
+    actions: BTreeMap<&'static str, ByAction>,
+    failed: Family<[(&'static str, &'static str); 2], Counter>,
+}
+
+struct ByAction {
+    succeeded: Counter,
+    seconds: Histogram,
+}
+
+impl Metrics {
+    /// Counts from zero. `info` is what does not change while the server runs.
+    pub fn new(
+        info: Vec<(&'static str, String)>,
+        admission: Arc<Admission>,
+        shards: Shards,
+    ) -> Metrics {
+        let by_action = || ByAction {
+            succeeded: Counter::default(),
+            // 50 µs to 26 s: a long poll takes up to 20 s.
+            seconds: Histogram::new(exponential_buckets(50e-6, 2.0, 20)),
+        };
+        let names = ACTIONS.iter().map(|action| action.name).chain(["unknown"]);
+        let sources = Arc::new(Sources {
+            info,
+            admission,
+            shards,
+            connections: Gauge::default(),
+            actions: names.map(|name| (name, by_action())).collect(),
+            failed: Family::default(),
+        });
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(sources.clone()));
+        Metrics { sources, registry: Arc::new(registry) }
+    }
+
+    /// Notes one answered request. `code` is `OK` or that of the error.
+    pub fn observe(&self, action: &'static str, code: &'static str, took: Duration) {
+        if let Some(by_action) = self.sources.actions.get(action) {
+            by_action.seconds.observe(took.as_secs_f64());
+            match code {
+                "OK" => by_action.succeeded.inc(),
+                _ => self.sources.failed.get_or_create(&[("action", action), ("code", code)]).inc(),
+            };
+        }
+    }
+
+    /// Notes an open connection, until what it returns is dropped.
+    pub fn connection(&self) -> impl Drop + Send + use<> {
+        struct Open(Arc<Sources>);
+        impl Drop for Open {
+            fn drop(&mut self) {
+                self.0.connections.dec();
+            }
+        }
+        self.sources.connections.inc();
+        Open(self.sources.clone())
+    }
+
+    /// Everything, as text in the OpenMetrics format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail; what was written is shown whatever happens.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+impl Metric {
+    fn kind(&self) -> MetricType {
+        match self.source {
+            Source::Info => MetricType::Info,
+            Source::Requests | Source::ShardCounter(_) | Source::ShardNanoseconds(_) => {
+                MetricType::Counter
+            }
+            Source::RequestSeconds | Source::TurnSizes => MetricType::Histogram,
+            Source::Level(_) | Source::ShardLevel(_) => MetricType::Gauge,
+        }
+    }
+
+    fn encode(&self, from: &Sources, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let stats = from.shards.stats();
+        let shards = || stats.iter().enumerate().map(|(n, stats)| ([("shard", n as u64)], stats));
+        match self.source {
+            Source::Info => encoder.encode_info(&from.info)?,
+            Source::Requests => {
+                for (name, by_action) in &from.actions {
+                    let labels = [("action", *name), ("code", "OK")];
+                    by_action.succeeded.encode(encoder.encode_family(&labels)?)?;
+                }
+                from.failed.encode(encoder)?;
+            }
+            Source::RequestSeconds => {
+                for (name, by_action) in &from.actions {
+                    by_action.seconds.encode(encoder.encode_family(&[("action", *name)])?)?;
+                }
+            }
+            Source::Level(read) => encoder.encode_gauge(&read(from))?,
+            Source::ShardCounter(read) => {
+                for (labels, stats) in shards() {
+                    let mut encoder = encoder.encode_family(&labels)?;
+                    encoder.encode_counter::<NoLabelSet, _, u64>(&read(stats), None)?;
+                }
+            }
+            Source::ShardNanoseconds(read) => {
+                for (labels, stats) in shards() {
+                    let seconds = read(stats) as f64 / 1e9;
+                    let mut encoder = encoder.encode_family(&labels)?;
+                    encoder.encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+                }
+            }
+            Source::ShardLevel(read) => {
+                for (labels, stats) in shards() {
+                    encoder.encode_family(&labels)?.encode_gauge(&read(stats))?;
+                }
+            }
+            Source::TurnSizes => {
+                for (labels, stats) in shards() {
+                    let turns = stats.turn_sizes.buckets();
+                    let bounds = TurnSizes::BOUNDS.iter().map(|bound| *bound as f64);
+                    let buckets: Vec<_> = bounds.chain([f64::MAX]).zip(turns).collect();
+                    encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                        stats.turn_sizes.sum() as f64,
+                        turns.iter().sum(),
+                        &buckets,
+                        None,
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The registry asks for it, and shows it nowhere.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Sources {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        METRICS.iter().try_for_each(|metric| {
+            let encoder = encoder.encode_descriptor(metric.name, metric.help, None, metric.kind())?;
+            metric.encode(self, encoder)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::admission::Bounds;
+    use crate::env::SystemClock;
+    use crate::shard::start::StartOptions;
+    use crate::store::memory::MemoryStore;
+
+    #[test]
+    fn names_are_sorted_distinct_and_ours() {
+        assert!(METRICS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for metric in METRICS {
+            let legal = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(metric.name.starts_with("stanchion_"), "{}", metric.name);
+            assert!(metric.name.chars().all(legal), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn a_scrape_shows_every_metric() {
+        let store = Arc::new(MemoryStore::new());
+        let options = StartOptions::new(store, Arc::new(SystemClock));
+        let (shards, _failure) = Shards::start(options).unwrap();
+        let stats = &shards.stats()[0];
+        stats.sent.add(7);
+        stats.turn_sizes.observe(3);
+        stats.commit_ns.add(1_500_000_000);
+        let info = vec![("durability", "fsync".to_string())];
+        let bounds = Bounds { requests_max: 1, bytes_max: 1 };
+        let metrics = Metrics::new(info, Admission::new(bounds), shards.clone());
+        let connection = metrics.connection();
+        metrics.observe("SendMessage", "OK", Duration::from_millis(1));
+        metrics.observe("SendMessage", "MissingParameter", Duration::from_millis(1));
+        let text = metrics.encode();
+        for metric in METRICS {
+            assert!(text.contains(&format!("# HELP {} {}", metric.name, metric.help)), "{text}");
+        }
+        for line in [
+            "stanchion_server_info{durability=\"fsync\"} 1",
+            "stanchion_connections 1",
+            "stanchion_messages_sent_total{shard=\"0\"} 7",
+            "stanchion_commit_seconds_total{shard=\"0\"} 1.5",
+            "stanchion_turn_commands_bucket{le=\"4.0\",shard=\"0\"} 1",
+            "stanchion_requests_total{action=\"SendMessage\",code=\"OK\"} 1",
+            "stanchion_requests_total{action=\"SendMessage\",code=\"MissingParameter\"} 1",
+            "stanchion_request_seconds_count{action=\"SendMessage\"} 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+        drop(connection);
+        assert!(metrics.encode().contains("stanchion_connections 0"));
+    }
+}

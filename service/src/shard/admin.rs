@@ -1,0 +1,210 @@
+//! Queues come, change and go: the catalogue's part of a turn.
+
+use std::sync::Arc;
+
+use super::core::ShardCore;
+use super::handle::{Change, Check, QueueInfo, Tags};
+use super::hosted::Hosted;
+use super::rows::TurnRows;
+use super::turn::{Answered, Turn};
+use crate::engine::queue::Queue;
+use crate::error::Error;
+use crate::model::attributes::QueueSettings;
+use crate::model::fifo::Seq;
+use crate::model::queue::{Generation, QueueId, QueueKey};
+use crate::model::rows::{DeliveryRow, HintRow};
+use crate::model::time::{Millis, Timestamp};
+use crate::store::Op;
+use crate::store::codec::encode;
+use crate::store::keys::{dead_key, queue_key, slot_of, tombstone_key};
+use crate::store::values::{DeadRow, TombstoneRow};
+
+/// Between the deletion of a queue and the next of its name, and between two purges (facts sheet,
+/// 3.7).
+const REST: Millis = Millis::from_secs(60);
+
+impl ShardCore {
+    /// Creates a queue, or lets `check` look at the one that is there.
+    pub(super) fn create(
+        &mut self,
+        turn: &mut Turn,
+        key: QueueKey,
+        settings: QueueSettings,
+        tags: Tags,
+        check: Check,
+    ) -> Result<Arc<QueueInfo>, Error> {
+        if let Some(index) = self.resolve(&key, None)
+            && let Some(hosted) = &self.queues[index]
+        {
+            check(&hosted.info)?;
+            return Ok(Arc::clone(&hosted.info));
+        }
+        self.forget_tombstones(turn);
+        if self.tombstones.contains_key(&key) {
+            return Err(Error::QueueDeletedRecently);
+        }
+        let info = Arc::new(QueueInfo {
+            slot: slot_of(&key),
+            key,
+            id: QueueId(self.fresh_id()),
+            generation: Generation(self.fresh_id()),
+            settings,
+            tags,
+            created_at: turn.now,
+            modified_at: turn.now,
+            purged_at: None,
+        });
+        let queue = self.open_queue(&info, HintRow::default(), Vec::new(), Seq::MIN, turn.now);
+        let index = self.host(Hosted::new(Arc::clone(&info), queue));
+        self.touch(turn, index);
+        record(turn, &info);
+        Ok(info)
+    }
+
+    /// Changes settings and tags; when `change` fails, nothing.
+    pub(super) fn update(
+        &mut self,
+        turn: &mut Turn,
+        key: &QueueKey,
+        change: Change,
+    ) -> Result<Arc<QueueInfo>, Error> {
+        let (index, mut info) = self.copy_info(key)?;
+        change(&mut info.settings, &mut info.tags)?;
+        self.touch(turn, index);
+        if let Some(hosted) = &mut self.queues[index] {
+            if info.settings != hosted.info.settings {
+                info.modified_at = turn.now;
+                hosted.queue.configure(info.settings.clone(), turn.now);
+            }
+            hosted.describe(Arc::new(info.clone()));
+        }
+        let info = Arc::new(info);
+        record(turn, &info);
+        Ok(info)
+    }
+
+    /// Deletes a queue; what is left of it is reclaimed behind.
+    pub(super) fn delete(&mut self, turn: &mut Turn, key: &QueueKey) -> Result<(), Error> {
+        let index = self.resolve(key, None).ok_or(Error::QueueDoesNotExist)?;
+        let hosted = self.queues[index].take().ok_or(Error::QueueDoesNotExist)?;
+        self.names.remove(key);
+        self.vacant.insert(index);
+        if let Some(deadline) = hosted.deadline {
+            self.deadlines.remove(&(deadline, index));
+        }
+        self.held -= hosted.held;
+        self.window_bytes -= hosted.window_bytes;
+        self.reclaim.forget(index);
+        for waiter in self.waiters.take_queue(index) {
+            turn.answers.push(Answered::Parcel(waiter.reply, Err(Error::QueueDoesNotExist)));
+        }
+        let info = &hosted.info;
+        turn.ops.push(Op::Delete(queue_key(info.slot, key)));
+        bury(turn, info);
+        if self.options.sixty_second_rules {
+            self.forget_tombstones(turn);
+            let row = TombstoneRow { deleted_at: turn.now };
+            turn.ops.push(Op::Put(tombstone_key(info.slot, key), encode(&row)));
+            self.tombstones.insert(key.clone(), turn.now);
+        }
+        turn.published.push((info.slot, key.clone(), None));
+        Ok(())
+    }
+
+    /// Empties a queue: it goes on under a new generation.
+    pub(super) fn purge(&mut self, turn: &mut Turn, key: &QueueKey) -> Result<(), Error> {
+        let (index, mut info) = self.copy_info(key)?;
+        let resting = |at: Timestamp| turn.now < at.plus(REST);
+        if self.options.sixty_second_rules && info.purged_at.is_some_and(resting) {
+            return Err(Error::PurgeQueueInProgress { queue: key.name.to_string() });
+        }
+        bury(turn, &info);
+        info.generation = Generation(self.fresh_id());
+        info.purged_at = Some(turn.now);
+        self.touch(turn, index);
+        let used = self.queues[index].as_ref().map(|hosted| hosted.queue.hint().next_seq);
+        // A handle from before the purge must not fit a message from after it.
+        let used = used.unwrap_or(Seq::MIN);
+        let queue = self.open_queue(&info, HintRow::default(), Vec::new(), used, turn.now);
+        let info = Arc::new(info);
+        if let Some(hosted) = &mut self.queues[index] {
+            self.window_bytes -= std::mem::take(&mut hosted.window_bytes);
+            hosted.removed = 0;
+            hosted.queue = queue;
+            hosted.rows = TurnRows::new(info.slot, info.generation);
+            hosted.describe(Arc::clone(&info));
+        }
+        record(turn, &info);
+        Ok(())
+    }
+
+    /// Gives a queue a place in this shard.
+    pub(super) fn host(&mut self, hosted: Hosted) -> usize {
+        let key = hosted.info.key.clone();
+        let index = match self.vacant.pop_first() {
+            Some(index) => {
+                self.queues[index] = Some(hosted);
+                index
+            }
+            None => {
+                self.queues.push(Some(hosted));
+                self.queues.len() - 1
+            }
+        };
+        self.names.insert(key, index);
+        index
+    }
+
+    /// A queue's engine as its rows left it. Numbers given from now on are new, and at least
+    /// `used`.
+    pub(super) fn open_queue(
+        &self,
+        info: &QueueInfo,
+        hint: HintRow,
+        deliveries: Vec<(Seq, DeliveryRow)>,
+        used: Seq,
+        now: Timestamp,
+    ) -> Queue {
+        let first_seq = Seq::first_of_epoch(self.options.epoch).max(used);
+        let mut queue = Queue::open(info.settings.clone(), hint, deliveries, first_seq, now);
+        queue.set_in_flight_max(self.options.in_flight_max);
+        if self.options.time.doubt().is_some() {
+            queue.suspend_expiry(true, now);
+        }
+        queue
+    }
+
+    fn copy_info(&self, key: &QueueKey) -> Result<(usize, QueueInfo), Error> {
+        let index = self.resolve(key, None).ok_or(Error::QueueDoesNotExist)?;
+        let hosted = self.queues[index].as_ref().ok_or(Error::QueueDoesNotExist)?;
+        Ok((index, QueueInfo::clone(&hosted.info)))
+    }
+
+    /// Names that have rested long enough may be used again.
+    fn forget_tombstones(&mut self, turn: &mut Turn) {
+        let (now, ops) = (turn.now, &mut turn.ops);
+        self.tombstones.retain(|key, deleted_at| {
+            let resting = now < deleted_at.plus(REST);
+            if !resting {
+                ops.push(Op::Delete(tombstone_key(slot_of(key), key)));
+            }
+            resting
+        });
+    }
+}
+
+/// Writes a queue's catalogue row, and has it published after the commit.
+fn record(turn: &mut Turn, info: &Arc<QueueInfo>) {
+    let row = encode(&info.to_row());
+    turn.ops.push(Op::Put(queue_key(info.slot, &info.key), row));
+    turn.published.push((info.slot, info.key.clone(), Some(Arc::clone(info))));
+    turn.sync = true;
+}
+
+/// Gives up a queue's present generation.
+fn bury(turn: &mut Turn, info: &QueueInfo) {
+    let row = DeadRow { since: turn.now };
+    turn.ops.push(Op::Put(dead_key(info.slot, info.generation), encode(&row)));
+    turn.dead.push((info.slot, info.generation));
+    turn.sync = true;
+}

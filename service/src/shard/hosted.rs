@@ -1,0 +1,127 @@
+//! A queue at home in a shard: its engine, its rows of the present turn, and what the shard has to
+//! know about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::handle::QueueInfo;
+use super::rows::TurnRows;
+use crate::engine::command::{Command, Context, Effects, Loaded, Need, Outcome, Step};
+use crate::engine::queue::Queue;
+use crate::env::SeededRng;
+use crate::error::Error;
+use crate::model::queue::QueueKey;
+use crate::model::time::Timestamp;
+use crate::store::{Store, StoreError};
+
+/// One queue of a shard.
+pub(super) struct Hosted {
+    pub(super) info: Arc<QueueInfo>,
+    pub(super) queue: Queue,
+    pub(super) rows: TurnRows,
+    /// The redrive policy's target, if there is one to be named.
+    pub(super) dead_letter: Option<QueueKey>,
+    /// Something was done to it in this turn.
+    pub(super) in_turn: bool,
+    /// As the shard's line of deadlines has it.
+    pub(super) deadline: Option<Timestamp>,
+    /// As the shard's sums have it.
+    pub(super) held: usize,
+    /// As the shard's sums have it.
+    pub(super) window_bytes: usize,
+    /// Message rows removed since its range was last compacted.
+    pub(super) removed: u64,
+    /// When something was last done to it, on the boot clock.
+    pub(super) touched_at: Duration,
+}
+
+/// What a queue may use of its shard while it works.
+pub(super) struct Around<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) now: Timestamp,
+    pub(super) rng: &'a mut SeededRng,
+    pub(super) dead_letter_target: bool,
+    pub(super) window_room: usize,
+    pub(super) effects: &'a mut Effects,
+}
+
+/// What a queue shall do.
+pub(super) enum Act<'a> {
+    /// Obey.
+    Apply(&'a mut Command),
+    /// What time asks for.
+    Expire,
+}
+
+impl Hosted {
+    pub(super) fn new(info: Arc<QueueInfo>, queue: Queue) -> Hosted {
+        let rows = TurnRows::new(info.slot, info.generation);
+        let mut hosted = Hosted {
+            info: Arc::clone(&info),
+            queue,
+            rows,
+            dead_letter: None,
+            in_turn: false,
+            deadline: None,
+            held: 0,
+            window_bytes: 0,
+            removed: 0,
+            touched_at: Duration::ZERO,
+        };
+        hosted.describe(info);
+        hosted
+    }
+
+    /// Takes on what the catalogue will say about it.
+    pub(super) fn describe(&mut self, info: Arc<QueueInfo>) {
+        self.dead_letter = info.settings.redrive.as_ref().and_then(|policy| policy.target());
+        self.info = info;
+    }
+
+    /// Makes the queue act, loading what it asks for. A store error means that nothing was done.
+    pub(super) fn perform(
+        &mut self,
+        mut act: Act<'_>,
+        around: Around<'_>,
+    ) -> Result<Result<Outcome, Error>, StoreError> {
+        let mut loaded = Loaded::default();
+        if let Act::Apply(command) = &act {
+            let needs = self.queue.plan(command, around.now);
+            load(&mut self.rows, around.store, needs, &mut loaded)?;
+        }
+        loop {
+            let mut context = Context {
+                now: around.now,
+                loaded: &loaded,
+                rng: &mut *around.rng,
+                dead_letter_target: around.dead_letter_target,
+                window_room: around.window_room,
+                effects: &mut *around.effects,
+            };
+            let step = match &mut act {
+                Act::Apply(command) => self.queue.apply(command, &mut context),
+                Act::Expire => self.queue.expire(&mut context),
+            };
+            match step {
+                Step::Done(result) => {
+                    self.rows.push(&mut around.effects.writes);
+                    return Ok(result);
+                }
+                Step::More(needs) => load(&mut self.rows, around.store, needs, &mut loaded)?,
+            }
+        }
+    }
+}
+
+fn load(
+    rows: &mut TurnRows,
+    store: &dyn Store,
+    needs: Vec<Need>,
+    loaded: &mut Loaded,
+) -> Result<(), StoreError> {
+    for need in needs {
+        let answer = rows.answer(store, need)?;
+        loaded.0.insert(need, answer);
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! What reaches a shard, and what it answers with.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::handle::{Change, Check, QueueInfo, Tags};
+use crate::engine::command::{Command, Outcome, Receipt};
+use crate::engine::queue::Counters;
+use crate::error::Error;
+use crate::model::attributes::QueueSettings;
+use crate::model::queue::{QueueId, QueueKey, Slot};
+use crate::store::keys::OutboxKey;
+
+/// Where an answer goes. Nobody may be there any more.
+pub type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// Something for a shard to do. Queues go by name and are resolved when it is done.
+pub enum Request {
+    /// A command for one queue.
+    Apply(Apply),
+    /// Create a queue, or find the one that is there.
+    Create {
+        /// Its name.
+        key: QueueKey,
+        /// Its settings.
+        settings: Box<QueueSettings>,
+        /// Its tags.
+        tags: Tags,
+        /// Whether an existing one will do.
+        check: Check,
+        /// The queue.
+        reply: Reply<Arc<QueueInfo>>,
+    },
+    /// Change a queue's settings or tags.
+    Update {
+        /// Which queue.
+        key: QueueKey,
+        /// What to change.
+        change: Change,
+        /// The changed queue.
+        reply: Reply<Arc<QueueInfo>>,
+    },
+    /// Delete a queue.
+    Delete {
+        /// Which queue.
+        key: QueueKey,
+        /// When it is gone.
+        reply: Reply<()>,
+    },
+    /// Empty a queue.
+    Purge {
+        /// Which queue.
+        key: QueueKey,
+        /// When it is empty.
+        reply: Reply<()>,
+    },
+    /// Count a queue's messages.
+    Count {
+        /// Which queue.
+        key: QueueKey,
+        /// Messages by state.
+        reply: Reply<Counters>,
+    },
+    /// Messages that were handed out but never reached anybody.
+    Release {
+        /// From which queue.
+        key: QueueKey,
+        /// Its identity: if that has changed, they are gone.
+        queue: QueueId,
+        /// Which messages.
+        receipts: Vec<Receipt>,
+    },
+    /// Outbox rows that may be addressed to queues of this shard. Only a hint: the rows say.
+    Arrivals(Vec<OutboxKey>),
+    /// Look again: the clock was moved, polls shall end, or the shard shall stop.
+    Look,
+}
+
+/// A command for one queue.
+pub struct Apply {
+    /// Which queue.
+    pub key: QueueKey,
+    /// Its identity, when the command speaks of messages of one certain queue: if another one has
+    /// the name by now, the queue does not exist.
+    pub queue: Option<QueueId>,
+    /// What to do.
+    pub command: Command,
+    /// For a receive that may wait.
+    pub patience: Option<Patience>,
+    /// The outcome.
+    pub reply: Reply<Parcel>,
+}
+
+/// How long a receive may wait.
+pub struct Patience {
+    /// On the boot clock.
+    pub until: Duration,
+    /// Its share of the bound on parked polls.
+    pub permit: Option<OwnedSemaphorePermit>,
+}
+
+/// An outcome on its way to the request's task. Messages in a parcel that nobody opens go back to
+/// their queue.
+pub struct Parcel {
+    /// The slot of the queue that answered.
+    pub slot: Slot,
+    /// The queue that answered.
+    pub queue: QueueId,
+    key: QueueKey,
+    outcome: Option<Outcome>,
+    way_back: Option<SyncSender<Request>>,
+}
+
+impl Parcel {
+    pub(super) fn new(
+        info: &QueueInfo,
+        outcome: Outcome,
+        way_back: Option<SyncSender<Request>>,
+    ) -> Parcel {
+        let (slot, queue, key) = (info.slot, info.id, info.key.clone());
+        Parcel { slot, queue, key, outcome: Some(outcome), way_back }
+    }
+
+    /// What came out.
+    pub fn open(mut self) -> Outcome {
+        self.outcome.take().expect("a parcel is full until it is opened, which uses it up")
+    }
+
+    /// What takes its messages back; `None` when there are none.
+    pub(super) fn into_release(mut self) -> Option<Request> {
+        self.release()
+    }
+
+    fn release(&mut self) -> Option<Request> {
+        let Some(Outcome::Received(messages)) = self.outcome.take() else { return None };
+        if messages.is_empty() {
+            return None;
+        }
+        let receipts = messages
+            .iter()
+            .map(|message| Receipt { place: message.place, nonce: message.nonce })
+            .collect();
+        Some(Request::Release { key: self.key.clone(), queue: self.queue, receipts })
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        if let Some(release) = self.release()
+            && let Some(way_back) = &self.way_back
+        {
+            // When even this fails the messages come back after their visibility timeout.
+            let _ = way_back.try_send(release);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The rows of one queue as a turn sees them: what the store holds, and over it what this turn has
+//! written so far.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+
+use crate::engine::command::{Answer, Need};
+use crate::model::queue::{Generation, Slot};
+use crate::model::rows::{RowKey, Write};
+use crate::store::codec::{decode, encode_write};
+use crate::store::keys::{
+    KeyRange, line_range, members_range, messages_range, parse_row_key, row_key, timers_range,
+};
+use crate::store::{Key, Limit, Op, Space, Store, StoreError};
+
+/// One scan returns at most so many bytes of values, beside its bound on rows.
+const SCAN_BYTES_MAX: usize = 1024 * 1024;
+
+/// A queue's rows in a turn.
+#[derive(Debug)]
+pub(super) struct TurnRows {
+    slot: Slot,
+    generation: Generation,
+    /// What this turn wrote, in order.
+    writes: Vec<Write>,
+    /// The last write of each key, for the first `indexed` writes. Most turns read nothing, so it
+    /// is brought up to date only before a read.
+    index: BTreeMap<Key, usize>,
+    indexed: usize,
+    /// Single rows as the store has them, loaded for the whole turn at once.
+    prefetched: HashMap<Need, Option<Bytes>>,
+}
+
+impl TurnRows {
+    pub(super) fn new(slot: Slot, generation: Generation) -> TurnRows {
+        TurnRows {
+            slot,
+            generation,
+            writes: Vec::new(),
+            index: BTreeMap::new(),
+            indexed: 0,
+            prefetched: HashMap::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, writes: &mut Vec<Write>) {
+        self.writes.append(writes);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Message rows this turn removes.
+    pub(super) fn removed_messages(&self) -> u64 {
+        let removal = |write: &&Write| matches!(write, Write::Remove(RowKey::Message(_)));
+        self.writes.iter().filter(removal).count() as u64
+    }
+
+    /// Whether this turn remembers deduplication ids.
+    pub(super) fn writes_dedup(&self) -> bool {
+        self.writes.iter().any(|write| matches!(write, Write::Dedup(..)))
+    }
+
+    /// Adds the turn's changes to a batch and forgets the turn.
+    pub(super) fn finish(&mut self, ops: &mut Vec<Op>) {
+        let (slot, generation) = (self.slot, self.generation);
+        ops.extend(self.writes.iter().map(|write| encode_write(slot, generation, write)));
+        self.clear();
+    }
+
+    /// Forgets the turn.
+    pub(super) fn clear(&mut self) {
+        self.writes.clear();
+        self.index.clear();
+        self.indexed = 0;
+        self.prefetched.clear();
+    }
+
+    /// The key of a need that is a single row.
+    pub(super) fn single(&self, need: &Need) -> Option<Key> {
+        let row = match *need {
+            Need::Message(place) => RowKey::Message(place),
+            Need::Group(group) => RowKey::Group(group),
+            Need::Dedup(key) => RowKey::Dedup(key),
+            Need::Messages { .. } | Need::Timers { .. } | Need::Members { .. }
+            | Need::Line { .. } => return None,
+        };
+        Some(row_key(self.slot, self.generation, &row))
+    }
+
+    /// Keeps what the store has for a single row.
+    pub(super) fn prefetch(&mut self, need: Need, value: Option<Bytes>) {
+        self.prefetched.insert(need, value);
+    }
+
+    /// What a need finds, as of the last write of this turn.
+    pub(super) fn answer(&mut self, store: &dyn Store, need: Need) -> Result<Answer, StoreError> {
+        self.bring_index_up_to_date();
+        if let Some(key) = self.single(&need) {
+            return self.answer_single(store, need, &key);
+        }
+        let (slot, generation) = (self.slot, self.generation);
+        Ok(match need {
+            Need::Messages { lane, from, rows } => {
+                let range = messages_range(slot, generation, lane, from);
+                let (writes, more) = self.scan(store, range, rows)?;
+                let message = |write| match write {
+                    Write::Message(place, row) => Some((place.seq, row)),
+                    _ => None,
+                };
+                let found: Vec<_> = writes.into_iter().filter_map(message).collect();
+                // A page that says there is more is never empty.
+                let next = found.last().filter(|_| more).map(|(seq, _)| seq.next());
+                Answer::Messages(found, next)
+            }
+            Need::Timers { from, until, rows } => {
+                let range = timers_range(slot, generation, from, until);
+                let (writes, more) = self.scan(store, range, rows)?;
+                let timer = |write| match write {
+                    Write::Timer(due, seq, group) => Some((due, seq, group)),
+                    _ => None,
+                };
+                Answer::Timers(writes.into_iter().filter_map(timer).collect(), !more)
+            }
+            Need::Members { group, from, rows } => {
+                let range = members_range(slot, generation, group, from);
+                let (writes, more) = self.scan(store, range, rows)?;
+                let member = |write| match write {
+                    Write::Member(_, seq) => Some(seq),
+                    _ => None,
+                };
+                Answer::Members(writes.into_iter().filter_map(member).collect(), !more)
+            }
+            Need::Line { from, before, rows } => {
+                let range = line_range(slot, generation, from, before);
+                let (writes, more) = self.scan(store, range, rows)?;
+                let place = |write| match write {
+                    Write::Line(place, group) => Some((place, group)),
+                    _ => None,
+                };
+                Answer::Line(writes.into_iter().filter_map(place).collect(), !more)
+            }
+            Need::Message(_) | Need::Group(_) | Need::Dedup(_) => {
+                unreachable!("single rows are answered above")
+            }
+        })
+    }
+
+    fn bring_index_up_to_date(&mut self) {
+        for (position, write) in self.writes.iter().enumerate().skip(self.indexed) {
+            let key = row_key(self.slot, self.generation, &row_of(write));
+            self.index.insert(key, position);
+        }
+        self.indexed = self.writes.len();
+    }
+
+    fn answer_single(
+        &self,
+        store: &dyn Store,
+        need: Need,
+        key: &Key,
+    ) -> Result<Answer, StoreError> {
+        if let Some(position) = self.index.get(key) {
+            return Ok(match (&self.writes[*position], need) {
+                (Write::Message(_, row), _) => Answer::Message(Some(row.clone())),
+                (Write::Group(_, row), _) => Answer::Group(Some(*row)),
+                (Write::Dedup(_, row), _) => Answer::Dedup(Some(*row)),
+                (_, Need::Group(_)) => Answer::Group(None),
+                (_, Need::Dedup(_)) => Answer::Dedup(None),
+                _ => Answer::Message(None),
+            });
+        }
+        let value = match self.prefetched.get(&need) {
+            Some(value) => value.clone(),
+            None => store.get(key)?,
+        };
+        Ok(match need {
+            Need::Group(_) => Answer::Group(value.map(decode).transpose()?),
+            Need::Dedup(_) => Answer::Dedup(value.map(decode).transpose()?),
+            _ => Answer::Message(value.map(decode).transpose()?),
+        })
+    }
+
+    /// Rows of a range in key order, and whether there may be more behind the last one. Empty only
+    /// when the range is.
+    fn scan(
+        &self,
+        store: &dyn Store,
+        range: KeyRange,
+        rows: usize,
+    ) -> Result<(Vec<Write>, bool), StoreError> {
+        let space = range.from.space;
+        let mut found = Vec::new();
+        let mut from = range.from;
+        loop {
+            let limit = Limit { rows, bytes: SCAN_BYTES_MAX };
+            let page = store.scan(&from, &range.to, limit)?;
+            let next = page.next.map(|bytes| Key { space, bytes });
+            let edge = next.as_ref().unwrap_or(&range.to);
+            let mut stored = page.rows.into_iter().peekable();
+            let mut written = self.index.range(&from..edge).peekable();
+            loop {
+                let (stored_key, written_key) =
+                    (stored.peek().map(|(key, _)| key), written.peek().map(|(key, _)| &key.bytes));
+                let take_stored = match (stored_key, written_key) {
+                    (None, None) => break,
+                    (Some(_), None) => true,
+                    (None, Some(_)) => false,
+                    (Some(stored), Some(written)) => stored < written,
+                };
+                if found.len() == rows {
+                    return Ok((found, true));
+                }
+                if take_stored {
+                    let Some((key, value)) = stored.next() else { break };
+                    found.push(decode_row(space, &key, value)?);
+                } else {
+                    let Some((key, position)) = written.next() else { break };
+                    // What this turn wrote hides what the store has.
+                    stored.next_if(|(stored, _)| *stored == key.bytes);
+                    match &self.writes[*position] {
+                        Write::Remove(_) => {}
+                        write => found.push(write.clone()),
+                    }
+                }
+            }
+            match next {
+                None => return Ok((found, false)),
+                Some(_) if !found.is_empty() => return Ok((found, true)),
+                // All of this page was removed, by this turn or long ago.
+                Some(next) => from = next,
+            }
+        }
+    }
+}
+
+fn row_of(write: &Write) -> RowKey {
+    match *write {
+        Write::Message(place, _) => RowKey::Message(place),
+        Write::Delivery(seq, _) => RowKey::Delivery(seq),
+        Write::Timer(due, seq, _) => RowKey::Timer(due, seq),
+        Write::Group(group, _) => RowKey::Group(group),
+        Write::Member(group, seq) => RowKey::Member(group, seq),
+        Write::Line(place, _) => RowKey::Line(place),
+        Write::Dedup(key, _) => RowKey::Dedup(key),
+        Write::Remove(row) => row,
+    }
+}
+
+fn decode_row(
+    space: Space,
+    key: &[u8],
+    value: Bytes,
+) -> Result<Write, StoreError> {
+    let (_, _, row) = parse_row_key(space, key)?;
+    Ok(match row {
+        RowKey::Message(place) => Write::Message(place, decode(value)?),
+        RowKey::Delivery(seq) => Write::Delivery(seq, decode(value)?),
+        RowKey::Timer(due, seq) => Write::Timer(due, seq, decode(value)?),
+        RowKey::Group(group) => Write::Group(group, decode(value)?),
+        RowKey::Member(group, seq) => Write::Member(group, seq),
+        RowKey::Line(place) => Write::Line(place, decode(value)?),
+        RowKey::Dedup(key) => Write::Dedup(key, decode(value)?),
+    })
+}

@@ -1,0 +1,335 @@
+//! Standard queues.
+
+use crate::story::standard;
+
+#[test]
+fn a_message_is_received_once_and_returns_when_its_visibility_timeout_ends() {
+    standard(
+        "
+        0s     send m1
+        0s     receive                        -> m1 count=1
+        29s    receive                        -> nothing
+        29999ms receive                       -> nothing
+        30s    receive                        -> m1 count=2
+        30s    counts                         -> 0 available, 1 in flight, 0 delayed
+        ",
+    );
+}
+
+#[test]
+fn a_receive_fills_the_batch_in_the_order_of_arrival() {
+    standard(
+        "
+        0s  send m1 m2 m3
+        0s  send m4
+        0s  receive max=10   -> m1 count=1, m2 count=1, m3 count=1, m4 count=1
+        0s  receive max=10   -> nothing
+        ",
+    );
+}
+
+#[test]
+fn a_deleted_message_is_gone_and_deleting_it_again_succeeds() {
+    standard(
+        "
+        0s   send m1
+        0s   receive     -> m1 count=1
+        1s   delete m1   -> ok
+        1s   delete m1   -> ok
+        1s   counts      -> 0 available, 0 in flight, 0 delayed
+        60s  receive     -> nothing
+        ",
+    );
+}
+
+#[test]
+fn any_handle_ever_issued_deletes() {
+    standard(
+        "
+        0s   send m1 m2
+        0s   receive max=2      -> m1 count=1, m2 count=1
+        31s  receive max=1      -> m1 count=2
+        32s  delete m1#1        -> ok
+        33s  delete m2          -> ok
+        90s  receive            -> nothing
+        ",
+    );
+}
+
+#[test]
+fn zero_visibility_gives_a_message_back_at_once() {
+    standard(
+        "
+        0s  send m1
+        0s  receive visibility=0s    -> m1 count=1
+        0s  receive                  -> m1 count=2
+        1s  change m1 0s             -> ok
+        1s  receive                  -> m1 count=3
+        ",
+    );
+}
+
+#[test]
+fn a_change_of_visibility_counts_from_now_and_may_be_made_by_an_older_handle() {
+    standard(
+        "
+        0s   send m1
+        0s   receive            -> m1 count=1
+        20s  change m1 30s      -> ok
+        49s  receive            -> nothing
+        50s  receive            -> m1 count=2
+        51s  change m1#1 0s     -> ok
+        51s  receive            -> m1 count=3
+        ",
+    );
+}
+
+#[test]
+fn a_change_after_the_timeout_succeeds_without_effect_and_of_a_deleted_message_fails() {
+    standard(
+        "
+        0s   send m1
+        0s   receive            -> m1 count=1
+        31s  change m1 30s      -> ok
+        31s  receive            -> m1 count=2
+        31s  delete m1          -> ok
+        31s  change m1 30s      -> gone
+        ",
+    );
+}
+
+#[test]
+fn nothing_stays_in_flight_for_more_than_twelve_hours() {
+    standard(
+        "
+        0s   send m1
+        0s   receive               -> m1 count=1
+        5s   change m1 43195s      -> ok
+        5s   change m1 43196s      -> limit
+        12h  receive               -> m1 count=2
+        ",
+    );
+}
+
+#[test]
+fn a_delayed_message_is_received_when_it_is_due_and_not_before() {
+    standard(
+        "
+        0s  send m1 delay=5s
+        0s  send m2 delay=3s
+        0s  send m3
+        0s  counts                -> 1 available, 0 in flight, 2 delayed
+        0s  receive max=10        -> m3 count=1
+        3s  receive max=10        -> m2 count=1
+        4s  receive max=10        -> nothing
+        5s  counts                -> 1 available, 2 in flight, 0 delayed
+        5s  receive max=10        -> m1 count=1
+        5s  delete m1             -> ok
+        5s  delete m2             -> ok
+        ",
+    );
+}
+
+#[test]
+fn the_queues_delay_holds_for_messages_sent_under_it_and_their_own_delay_wins() {
+    standard(
+        "
+        0s   set delay=10s
+        0s   send m1
+        0s   send m2 delay=0s
+        0s   receive max=10     -> m2 count=1
+        1s   set delay=0s
+        1s   send m3
+        1s   receive max=10     -> m3 count=1
+        9s   receive max=10     -> nothing
+        10s  receive max=10     -> m1 count=1
+        ",
+    );
+}
+
+#[test]
+fn due_and_fresh_messages_come_in_the_order_they_became_available() {
+    standard(
+        "
+        0s  send a delay=2s
+        1s  send b
+        3s  send c
+        4s  receive max=10   -> b count=1, a count=1, c count=1
+        ",
+    );
+}
+
+#[test]
+fn a_message_that_always_comes_back_does_not_starve_the_rest() {
+    standard(
+        "
+        0s  send p1 p2
+        0s  receive max=2 visibility=1s     -> p1 count=1, p2 count=1
+        1s  send m1 m2 m3
+        2s  receive visibility=0s           -> p1 count=2
+        2s  receive visibility=100s         -> m1 count=1
+        2s  receive visibility=0s           -> p2 count=2
+        2s  receive visibility=100s         -> m2 count=1
+        ",
+    );
+}
+
+#[test]
+fn a_message_is_gone_when_its_retention_ends_whatever_its_state() {
+    standard(
+        "
+        0s   set retention=60s
+        0s   send m1
+        0s   receive visibility=12h          -> m1 count=1
+        0s   send m2
+        0s   send m3 delay=15m
+        30s  send m4
+        59s  counts                          -> 2 available, 1 in flight, 1 delayed
+        60s  counts                          -> 1 available, 0 in flight, 0 delayed
+        60s  receive max=10                  -> m4 count=1
+        90s  counts                          -> 0 available, 0 in flight, 0 delayed
+        ",
+    );
+}
+
+#[test]
+fn a_shorter_retention_applies_to_what_is_there() {
+    standard(
+        "
+        0s    send m1
+        100s  send m2
+        120s  set retention=60s
+        120s  counts              -> 1 available, 0 in flight, 0 delayed
+        120s  receive max=10      -> m2 count=1
+        ",
+    );
+}
+
+#[test]
+fn a_message_that_was_delivered_often_enough_departs_at_the_next_receive() {
+    standard(
+        "
+        0s   set redrive=2
+        0s   send m1 m2
+        0s   receive max=1 visibility=1s    -> m1 count=1
+        0s   receive max=1 visibility=12h   -> m2 count=1
+        1s   receive visibility=1s          -> m1 count=2
+        2s   counts                         -> 1 available, 1 in flight, 0 delayed
+        2s   receive                        -> nothing
+        2s   departed                       -> m1
+        2s   counts                         -> 0 available, 1 in flight, 0 delayed
+        ",
+    );
+}
+
+#[test]
+fn a_message_whose_dead_letter_queue_is_gone_stays() {
+    standard(
+        "
+        0s   set redrive=1 target=gone
+        0s   send m1
+        0s   receive visibility=1s     -> m1 count=1
+        1s   receive visibility=1s     -> m1 count=2
+        2s   set target=there
+        2s   receive visibility=1s     -> nothing
+        2s   departed                  -> m1
+        ",
+    );
+}
+
+#[test]
+fn a_departed_message_is_accepted_with_its_count_or_restored_where_it_was() {
+    standard(
+        "
+        0s   set redrive=1
+        0s   send m1 m2
+        0s   receive max=2 visibility=1s   -> m1 count=1, m2 count=1
+        1s   receive max=2                 -> nothing
+        1s   departed                      -> m1, m2
+        1s   set redrive=5
+        1s   accept m1                     -> 
+        1s   restore m2                    -> 
+        1s   counts                        -> 2 available, 0 in flight, 0 delayed
+        1s   receive max=2                 -> m2 count=2, m1 count=2
+        2s   delete m1 m2                  -> ok
+        ",
+    );
+}
+
+#[test]
+fn too_many_in_flight_is_an_error_for_a_short_poll_and_nothing_for_a_long_one() {
+    standard(
+        "
+        0s   set max_in_flight=2
+        0s   send m1 m2 m3
+        0s   receive max=10            -> m1 count=1, m2 count=1
+        0s   receive max=10            -> over limit
+        0s   receive max=10 patient    -> nothing
+        1s   delete m1                 -> ok
+        1s   receive max=10            -> m3 count=1
+        ",
+    );
+}
+
+#[test]
+fn beyond_the_bound_on_what_is_held_only_returned_messages_are_served() {
+    standard(
+        "
+        0s   set max_in_flight=2
+        0s   send m1 m2 m3
+        0s   receive max=10 visibility=1s    -> m1 count=1, m2 count=1
+        2s   receive max=10 visibility=1s    -> m1 count=2, m2 count=2
+        3s   delete m1                       -> ok
+        3s   receive max=10                  -> m3 count=1, m2 count=3
+        ",
+    );
+}
+
+#[test]
+fn a_restart_keeps_messages_counts_delays_and_timeouts() {
+    standard(
+        "
+        0s   send m1 m2 m3
+        0s   send m4 delay=20s
+        0s   receive max=2 visibility=30s   -> m1 count=1, m2 count=1
+        1s   delete m2                      -> ok
+        2s   restart
+        2s   counts                         -> 1 available, 1 in flight, 1 delayed
+        2s   send m5
+        2s   receive max=10                 -> m3 count=1, m5 count=1
+        20s  restart
+        20s  receive max=10                 -> m4 count=1
+        30s  receive max=10                 -> m1 count=2
+        31s  delete m1                      -> ok
+        ",
+    );
+}
+
+#[test]
+fn reading_ahead_may_stop_at_any_point() {
+    standard(
+        "
+        0s  send m1 m2 m3 m4
+        0s  receive        -> m1 count=1
+        0s  forget
+        0s  receive max=2  -> m2 count=1, m3 count=1
+        0s  send m5
+        0s  forget
+        0s  receive max=2  -> m4 count=1, m5 count=1
+        ",
+    );
+}
+
+#[test]
+fn a_receive_whose_reply_was_lost_gives_its_messages_back() {
+    standard(
+        "
+        0s  send m1
+        0s  receive       -> m1 count=1
+        1s  release m1    -> 
+        1s  receive       -> m1 count=2
+        1s  release m1#1  -> 
+        1s  receive       -> nothing
+        ",
+    );
+}

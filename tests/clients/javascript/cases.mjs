@@ -1,0 +1,253 @@
+// The cases of ../cases.txt with the AWS SDK for JavaScript v3. Prints `ok CASE` or
+// `FAIL CASE: why` for each. The SDK is installed in the folder named by CLIENT_MODULES.
+
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+
+const require = createRequire(`${process.env.CLIENT_MODULES}/package.json`);
+const { SQS, QueueDoesNotExist, QueueNameExists, paginateListQueues } = require("@aws-sdk/client-sqs");
+
+const sqs = new SQS({ endpoint: process.env.AWS_ENDPOINT_URL, maxAttempts: 1 });
+let number = 0;
+
+async function create(suffix = "", attributes = {}) {
+  const QueueName = `javascript-${number++}${suffix}`;
+  const Attributes = suffix ? { ...attributes, FifoQueue: "true" } : attributes;
+  return (await sqs.createQueue({ QueueName, Attributes })).QueueUrl;
+}
+
+async function receive(QueueUrl, WaitTimeSeconds = 0) {
+  const answer = await sqs.receiveMessage({
+    QueueUrl,
+    WaitTimeSeconds,
+    MaxNumberOfMessages: 10,
+    MessageSystemAttributeNames: ["All"],
+    MessageAttributeNames: ["All"],
+  });
+  return answer.Messages ?? [];
+}
+
+const giveBack = (QueueUrl, { ReceiptHandle }) =>
+  sqs.changeMessageVisibility({ QueueUrl, ReceiptHandle, VisibilityTimeout: 0 });
+
+const bodies = (messages) => messages.map((message) => message.Body);
+
+async function attribute(QueueUrl, name) {
+  const answer = await sqs.getQueueAttributes({ QueueUrl, AttributeNames: [name] });
+  return answer.Attributes[name];
+}
+
+/** The error of a call that must fail; its code is the shape's name or the query code. */
+async function refused(code, call) {
+  const error = await call.then(
+    () => assert.fail(`${code} expected, and the call succeeded`),
+    (error) => error,
+  );
+  const codes = [error.name, error.Code, error.Error?.Code].map((one) => one?.split(".").pop());
+  assert.ok(codes.includes(code), `${code} expected: ${error}`);
+  assert.ok(error.$metadata.requestId);
+  return error;
+}
+
+const cases = {
+  async tour() {
+    const QueueUrl = await create();
+    const sent = await sqs.sendMessage({ QueueUrl, MessageBody: "hello née ☕" });
+    const [message] = await receive(QueueUrl);
+    assert.equal(message.Body, "hello née ☕");
+    assert.equal(message.MessageId, sent.MessageId);
+    assert.equal(message.Attributes.ApproximateReceiveCount, "1");
+    await sqs.deleteMessage({ QueueUrl, ReceiptHandle: message.ReceiptHandle });
+    await sqs.sendMessage({ QueueUrl, MessageBody: "purged" });
+    await sqs.purgeQueue({ QueueUrl });
+    assert.deepEqual(await receive(QueueUrl), []);
+    const QueueName = QueueUrl.split("/").pop();
+    assert.equal((await sqs.getQueueUrl({ QueueName })).QueueUrl, QueueUrl);
+    await sqs.deleteQueue({ QueueUrl });
+    await refused("QueueDoesNotExist", sqs.getQueueUrl({ QueueName }));
+  },
+
+  async attributes() {
+    const QueueUrl = await create("", { VisibilityTimeout: "10" });
+    const all = await sqs.getQueueAttributes({ QueueUrl, AttributeNames: ["All"] });
+    assert.equal(Object.keys(all.Attributes).length, 12);
+    assert.equal(all.Attributes.VisibilityTimeout, "10");
+    const set = (Attributes) => sqs.setQueueAttributes({ QueueUrl, Attributes });
+    await set({ VisibilityTimeout: "11" });
+    assert.equal(await attribute(QueueUrl, "VisibilityTimeout"), "11");
+    await refused("InvalidAttributeValue", set({ VisibilityTimeout: "43201" }));
+    await refused("InvalidAttributeName", set({ Colour: "red" }));
+  },
+
+  async "queue errors"() {
+    const missing = "https://sqs.us-east-1.amazonaws.com/000000000000/javascript-missing";
+    const error = await refused("QueueDoesNotExist", sqs.receiveMessage({ QueueUrl: missing }));
+    assert.ok(error instanceof QueueDoesNotExist);
+    await refused("InvalidParameterValue", sqs.createQueue({ QueueName: "a b" }));
+    const QueueUrl = await create("", { DelaySeconds: "1" });
+    const QueueName = QueueUrl.split("/").pop();
+    const again = sqs.createQueue({ QueueName, Attributes: { DelaySeconds: "2" } });
+    assert.ok((await refused("QueueNameExists", again)) instanceof QueueNameExists);
+    const garbage = sqs.deleteMessage({ QueueUrl, ReceiptHandle: "garbage" });
+    await refused("ReceiptHandleIsInvalid", garbage);
+    const eleven = sqs.receiveMessage({ QueueUrl, MaxNumberOfMessages: 11 });
+    await refused("InvalidParameterValue", eleven);
+    await refused("MissingParameter", sqs.sendMessage({ QueueUrl, MessageBody: "" }));
+    await refused("InvalidMessageContents", sqs.sendMessage({ QueueUrl, MessageBody: "\x0b" }));
+  },
+
+  async "message attributes"() {
+    // The SDK checks the bodies' digests itself.
+    const QueueUrl = await create();
+    const MessageAttributes = {
+      City: { DataType: "String", StringValue: "Any City" },
+      Population: { DataType: "Number.int", StringValue: "1250800" },
+      Greeting: { DataType: "Binary", BinaryValue: new TextEncoder().encode("Hello, World!") },
+    };
+    const trace = { DataType: "String", StringValue: "Root=1-5e3d83c1-e6a0db58" };
+    const sent = await sqs.sendMessage({
+      QueueUrl,
+      MessageBody: "m",
+      MessageAttributes,
+      MessageSystemAttributes: { AWSTraceHeader: trace },
+    });
+    assert.equal(sent.MD5OfMessageAttributes, "0bf4fddaaaeccae7e21f21bc0a1bc2a4");
+    const [message] = await receive(QueueUrl);
+    const { City, Population, Greeting } = message.MessageAttributes;
+    assert.equal(City.StringValue, "Any City");
+    assert.equal(Population.DataType, "Number.int");
+    assert.equal(new TextDecoder().decode(Greeting.BinaryValue), "Hello, World!");
+    assert.equal(message.Attributes.AWSTraceHeader, trace.StringValue);
+  },
+
+  async "delay and long poll"() {
+    const QueueUrl = await create();
+    await sqs.sendMessage({ QueueUrl, MessageBody: "later", DelaySeconds: 1 });
+    assert.deepEqual(await receive(QueueUrl), []);
+    assert.deepEqual(bodies(await receive(QueueUrl, 20)), ["later"]);
+    const waiting = receive(QueueUrl, 20);
+    await sqs.sendMessage({ QueueUrl, MessageBody: "soon" });
+    assert.deepEqual(bodies(await waiting), ["soon"]);
+  },
+
+  async visibility() {
+    const QueueUrl = await create();
+    await sqs.sendMessage({ QueueUrl, MessageBody: "m" });
+    const [first] = await receive(QueueUrl);
+    assert.deepEqual(await receive(QueueUrl), []);
+    await giveBack(QueueUrl, first);
+    const [second] = await receive(QueueUrl);
+    assert.equal(second.Attributes.ApproximateReceiveCount, "2");
+    assert.notEqual(first.ReceiptHandle, second.ReceiptHandle);
+    await sqs.deleteMessage({ QueueUrl, ReceiptHandle: second.ReceiptHandle });
+    await refused("InvalidParameterValue", giveBack(QueueUrl, second));
+  },
+
+  async "batches with partial failures"() {
+    const QueueUrl = await create();
+    const good = [...Array(9).keys()].map(String);
+    const entries = good.map((Id) => ({ Id, MessageBody: `m${Id}` }));
+    const sent = await sqs.sendMessageBatch({
+      QueueUrl,
+      Entries: [...entries, { Id: "bad", MessageBody: "\x0b" }],
+    });
+    assert.deepEqual(sent.Successful.map((one) => one.Id), good);
+    const [{ Id, Code, SenderFault }] = sent.Failed;
+    assert.deepEqual([Id, Code, SenderFault], ["bad", "InvalidMessageContents", true]);
+    const messages = await receive(QueueUrl);
+    assert.deepEqual(bodies(messages).sort(), good.map((Id) => `m${Id}`));
+    const handles = messages.map(({ ReceiptHandle }, index) => ({ Id: `${index}`, ReceiptHandle }));
+    const changed = await sqs.changeMessageVisibilityBatch({
+      QueueUrl,
+      Entries: handles.map((entry) => ({ ...entry, VisibilityTimeout: 60 })),
+    });
+    assert.equal(changed.Successful.length, 9);
+    assert.equal(changed.Failed, undefined);
+    const deleted = await sqs.deleteMessageBatch({
+      QueueUrl,
+      Entries: [...handles, { Id: "bad", ReceiptHandle: "garbage" }],
+    });
+    assert.equal(deleted.Successful.length, 9);
+    assert.equal(deleted.Failed[0].Code, "ReceiptHandleIsInvalid");
+  },
+
+  async "wrong batches"() {
+    const QueueUrl = await create();
+    for (const [code, ids] of [
+      ["EmptyBatchRequest", []],
+      ["TooManyEntriesInBatchRequest", [...Array(11).keys()]],
+      ["BatchEntryIdsNotDistinct", [1, 1]],
+      ["InvalidBatchEntryId", ["a b"]],
+    ]) {
+      const Entries = ids.map((id) => ({ Id: `${id}`, MessageBody: "m" }));
+      await refused(code, sqs.sendMessageBatch({ QueueUrl, Entries }));
+    }
+    const large = ["a", "b"].map((Id) => ({ Id, MessageBody: "x".repeat(600_000) }));
+    await refused("BatchRequestTooLong", sqs.sendMessageBatch({ QueueUrl, Entries: large }));
+  },
+
+  async "fifo order"() {
+    const QueueUrl = await create(".fifo");
+    const send = (MessageBody, MessageGroupId) =>
+      sqs.sendMessage({ QueueUrl, MessageBody, MessageGroupId, MessageDeduplicationId: MessageBody });
+    const sequence = [];
+    for (const body of ["a1", "a2", "a3"]) sequence.push((await send(body, "a")).SequenceNumber);
+    assert.deepEqual([...sequence].sort(), sequence);
+    await send("b1", "b");
+    const [first] = (await sqs.receiveMessage({ QueueUrl })).Messages;
+    assert.equal(first.Body, "a1");
+    assert.deepEqual(bodies(await receive(QueueUrl)), ["b1"]);
+    await sqs.deleteMessage({ QueueUrl, ReceiptHandle: first.ReceiptHandle });
+    assert.deepEqual(bodies(await receive(QueueUrl)), ["a2", "a3"]);
+  },
+
+  async "fifo deduplication"() {
+    const QueueUrl = await create(".fifo", { ContentBasedDeduplication: "true" });
+    const send = () => sqs.sendMessage({ QueueUrl, MessageBody: "m", MessageGroupId: "g" });
+    const [first, again] = [await send(), await send()];
+    assert.equal(first.MessageId, again.MessageId);
+    assert.equal(first.SequenceNumber, again.SequenceNumber);
+    assert.equal((await receive(QueueUrl)).length, 1);
+    await refused("MissingParameter", sqs.sendMessage({ QueueUrl, MessageBody: "m" }));
+  },
+
+  async "dead letters"() {
+    const dead = await create();
+    const deadLetterTargetArn = await attribute(dead, "QueueArn");
+    const policy = (target) => JSON.stringify({ deadLetterTargetArn: target, maxReceiveCount: 1 });
+    const QueueUrl = await create("", { RedrivePolicy: policy(deadLetterTargetArn) });
+    await sqs.sendMessage({ QueueUrl, MessageBody: "poison" });
+    await giveBack(QueueUrl, (await receive(QueueUrl))[0]);
+    assert.deepEqual(await receive(QueueUrl), []);
+    const [moved] = await receive(dead, 20);
+    assert.equal(moved.Body, "poison");
+    const source = await attribute(QueueUrl, "QueueArn");
+    assert.equal(moved.Attributes.DeadLetterQueueSourceArn, source);
+    const Attributes = { RedrivePolicy: policy(`${deadLetterTargetArn}x`) };
+    await refused("InvalidParameterValue", sqs.setQueueAttributes({ QueueUrl, Attributes }));
+  },
+
+  async pages() {
+    const urls = [];
+    for (const one of [0, 1, 2, 3, 4]) {
+      urls.push((await sqs.createQueue({ QueueName: `pages-${one}` })).QueueUrl);
+    }
+    const found = [];
+    const config = { client: sqs, pageSize: 2 };
+    for await (const page of paginateListQueues(config, { QueueNamePrefix: "pages-" })) {
+      found.push(...(page.QueueUrls ?? []));
+    }
+    assert.deepEqual(found.sort(), urls);
+  },
+};
+
+for (const [name, run] of Object.entries(cases)) {
+  try {
+    await run();
+    console.log(`ok ${name}`);
+  } catch (error) {
+    process.exitCode = 1;
+    console.log(`FAIL ${name}: ${error}`);
+    console.error(error);
+  }
+}

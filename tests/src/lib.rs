@@ -1,0 +1,10 @@
+//! The harness of the end-to-end tests: a real `stanchiond` on a free port and a scratch folder,
+//! driven with real clients. It knows nothing of the server's insides; the wire is the contract.
+
+pub mod binary;
+pub mod http;
+pub mod ledger;
+pub mod process;
+pub mod sdk;
+
+pub use process::Server;

@@ -1,0 +1,247 @@
+//! One server process: start, wait until it is ready, kill, start again on the same folder.
+
+use std::{
+    fmt::Write as _,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::{binary, http};
+
+/// How long anything a healthy server does promptly may take on a busy machine. Only a failing test
+/// waits this long.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running `stanchiond`. Dropped, it is killed, and its folder removed; when the test is failing,
+/// its output is shown.
+#[derive(Debug)]
+pub struct Server {
+    folder: Arc<TempDir>,
+    args: Vec<String>,
+    child: Child,
+    address: SocketAddr,
+    output: Output,
+}
+
+/// A server that ended instead of starting.
+#[derive(Debug)]
+pub struct Refused {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// What it said, both streams.
+    pub output: String,
+}
+
+impl Server {
+    /// A server with defaults on an empty folder.
+    pub fn start() -> Server {
+        Server::start_with(&[])
+    }
+
+    /// A server on an empty folder, with further arguments.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_with(args: &[&str]) -> Server {
+        let folder = TempDir::new().expect("a scratch folder can be made");
+        Server::try_start(Arc::new(folder), args).unwrap_or_else(|refused| {
+            panic!("stanchiond did not start: {}\n{}", refused.status, refused.output)
+        })
+    }
+
+    /// A server on `folder`, with further arguments; [`Refused`] when it ends by itself.
+    pub fn try_start(folder: Arc<TempDir>, args: &[&str]) -> Result<Server, Refused> {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let (child, address, output) = launch(folder.path(), &args)?;
+        Ok(Server { folder, args, child, address, output })
+    }
+
+    /// Starts again on the same folder with the same arguments, on a new port, after
+    /// [`kill`](Self::kill) or [`terminate`](Self::terminate).
+    ///
+    /// # Panics
+    /// When it does not start, or still runs.
+    pub fn start_again(&mut self) {
+        let ended = self.child.try_wait().expect("the server is our child");
+        assert!(ended.is_some(), "the server still runs");
+        let (child, address, output) = launch(self.folder.path(), &self.args)
+            .unwrap_or_else(|refused| panic!("no restart: {}\n{}", refused.status, refused.output));
+        (self.child, self.address, self.output) = (child, address, output);
+    }
+
+    /// SIGKILL: what it had not written is gone.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server can be killed");
+        self.child.wait().expect("the server is our child");
+    }
+
+    /// Sends SIGTERM and leaves it at that.
+    pub fn ask_to_stop(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("the server can be signalled");
+    }
+
+    /// SIGTERM, and how the server ended.
+    ///
+    /// # Panics
+    /// When it does not end within [`PATIENCE`].
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.ask_to_stop();
+        self.wait()
+    }
+
+    /// Waits until the server has ended by itself.
+    ///
+    /// # Panics
+    /// When it does not end within [`PATIENCE`].
+    pub fn wait(&mut self) -> ExitStatus {
+        ended(&mut self.child).expect("the server ends when asked to")
+    }
+
+    /// The process id, for reading `/proc`.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The address it said it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The endpoint to give to a client.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Arc<TempDir> {
+        &self.folder
+    }
+
+    /// Everything it has said so far, both streams.
+    pub fn output(&self) -> String {
+        self.output.text()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Either may fail when it has ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            #[expect(clippy::print_stderr, reason = "a failing test is explained by the log")]
+            {
+                eprintln!("--- stanchiond said:\n{}---", self.output());
+            }
+        }
+    }
+}
+
+/// Starts a server and waits until it answers `/ready`.
+fn launch(folder: &Path, args: &[String]) -> Result<(Child, SocketAddr, Output), Refused> {
+    let mut child = Command::new(binary::stanchiond())
+        .arg("--data")
+        .arg(folder)
+        .args(["--listen", "127.0.0.1:0"])
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("stanchiond can be run");
+
+    let (found, address) = mpsc::channel();
+    let output = Output::default();
+    let readers = [
+        output.follow(child.stdout.take().expect("stdout is piped"), found.clone()),
+        output.follow(child.stderr.take().expect("stderr is piped"), found),
+    ];
+
+    let deadline = Instant::now() + PATIENCE;
+    // Both senders are gone, and the wait over, as soon as the process has ended.
+    let Ok(address) = address.recv_timeout(PATIENCE) else {
+        let status = ended(&mut child).expect("a server that names no address has ended");
+        for reader in readers {
+            reader.join().expect("reading does not panic");
+        }
+        return Err(Refused { status, output: output.text() });
+    };
+    while http::get_blocking(address, "/ready").ok() != Some(200) {
+        assert!(Instant::now() < deadline, "never ready:\n{}", output.text());
+        if let Some(status) = child.try_wait().expect("the server is our child") {
+            return Err(Refused { status, output: output.text() });
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok((child, address, output))
+}
+
+fn ended(child: &mut Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("the server is our child") {
+            return Some(status);
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    None
+}
+
+/// What the process wrote so far. Guards a text that two reading threads append whole lines to.
+#[derive(Clone, Debug, Default)]
+struct Output(Arc<Mutex<String>>);
+
+impl Output {
+    fn text(&self) -> String {
+        self.0.lock().expect("no reader panics while it appends").clone()
+    }
+
+    /// Collects one stream, and sends the first address found in it.
+    fn follow(
+        &self,
+        stream: impl Read + Send + 'static,
+        found: mpsc::Sender<SocketAddr>,
+    ) -> thread::JoinHandle<()> {
+        let output = self.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if let Some(address) = address_in(&line) {
+                    // Nobody listens any more once the first one is known.
+                    let _ = found.send(address);
+                }
+                let mut text = output.0.lock().expect("no reader panics while it appends");
+                writeln!(text, "{line}").expect("a string takes any text");
+            }
+        })
+    }
+}
+
+/// The loopback address in a line that has `http://127.0.0.1:PORT` in it.
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("http://127.0.0.1:")?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some(([127, 0, 0, 1], digits.parse().ok()?).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_a_banner() {
+        let port = |line| address_in(line).map(|address| address.port());
+        assert_eq!(port("  listening on http://127.0.0.1:9324/"), Some(9324));
+        assert_eq!(port("http://127.0.0.1:1"), Some(1));
+        assert_eq!(port("http://[::1]:9324"), None);
+        assert_eq!(port("listening"), None);
+    }
+}

@@ -1,0 +1,8 @@
+//! Every action with its defaults, shapes, limits and errors, through the unmodified AWS SDK, and
+//! by hand where the SDK cannot make the bad input.
+
+mod batches;
+mod messages;
+mod protocol;
+mod queues;
+mod visibility;
