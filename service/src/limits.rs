@@ -98,7 +98,7 @@ pub struct Limits {
 pub const STRICT: Limits = Limits {
     name: "strict",
     quarantine_s: 60,
-    in_flight_max: 120_000,
+    in_flight_max: IN_FLIGHT_MESSAGES_MAX,
     message_bytes_min: 1024,
     retention_s_min: 60,
     own_attributes: false,

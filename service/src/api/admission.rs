@@ -13,8 +13,6 @@ pub struct Bounds {
     pub requests_max: usize,
     /// Bytes of request and response bodies.
     pub bytes_max: usize,
-    /// Long polls that wait.
-    pub polls_max: usize,
 }
 
 /// What is in progress.
@@ -60,7 +58,7 @@ impl Admission {
         self.bytes.load(Relaxed)
     }
 
-    /// Long polls that wait.
+    /// Long polls in progress.
     pub fn polls(&self) -> usize {
         self.polls.load(Relaxed)
     }
@@ -89,16 +87,13 @@ impl Ticket {
         self.charge(bytes);
     }
 
-    /// Makes this a long poll, which may wait long and so must not hold up the others.
-    pub fn park(&self) -> Result<(), Error> {
-        if self.parked.swap(true, Relaxed) {
-            return Ok(());
+    /// Makes this a long poll, which may wait long and so must not hold up the others. How many may
+    /// wait is for the shards to say, which know which of them do.
+    pub fn park(&self) {
+        if !self.parked.swap(true, Relaxed) {
+            self.admission.requests.fetch_sub(1, Relaxed);
+            self.admission.polls.fetch_add(1, Relaxed);
         }
-        self.admission.requests.fetch_sub(1, Relaxed);
-        if self.admission.polls.fetch_add(1, Relaxed) >= self.admission.bounds.polls_max {
-            return Err(Error::ServiceUnavailable("Too many long polls.".into()));
-        }
-        Ok(())
     }
 
     fn charge(&self, bytes: usize) -> usize {
@@ -121,7 +116,7 @@ mod tests {
     use super::*;
 
     fn admission() -> Arc<Admission> {
-        Admission::new(Bounds { requests_max: 2, bytes_max: 100, polls_max: 1 })
+        Admission::new(Bounds { requests_max: 2, bytes_max: 100 })
     }
 
     fn counts(admission: &Admission) -> (usize, usize, usize) {
@@ -145,11 +140,8 @@ mod tests {
     fn a_waiting_poll_makes_room_for_a_request() {
         let admission = admission();
         let poll = admission.admit(10).unwrap();
-        poll.park().unwrap();
-        assert_eq!(counts(&admission), (0, 10, 1));
-        let late = admission.admit(0).unwrap();
-        assert!(late.park().is_err());
-        drop(late);
+        poll.park();
+        poll.park();
         assert_eq!(counts(&admission), (0, 10, 1));
         drop(poll);
         assert_eq!(counts(&admission), (0, 0, 0));

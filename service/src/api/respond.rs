@@ -3,12 +3,9 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::hash::Hasher;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::LazyLock;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,7 +15,6 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use siphasher::sip128::{Hasher128, SipHasher13};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -27,6 +23,7 @@ use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
 use crate::api::protocol::{Protocol, json};
 use crate::api::sqs::{self, ACTIONS, Answer};
+use crate::env;
 use crate::error::Error;
 use crate::limits;
 use crate::model::queue::Region;
@@ -63,7 +60,9 @@ impl Peer {
     pub async fn respond(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
         let (parts, body) = request.into_parts();
         let mut text = Uuid::encode_buffer();
-        let request_id = &*next_request_id().hyphenated().encode_lower(&mut text);
+        // Random bytes are pooled there, so this costs no system call.
+        let request_id = Uuid::from_bytes(env::message_id().0);
+        let request_id = &*request_id.hyphenated().encode_lower(&mut text);
         let mut reply = match (&parts.method, parts.uri.path()) {
             (&Method::GET | &Method::HEAD, "/health") => plain(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/ready") => self.readiness(),
@@ -321,16 +320,6 @@ fn log(error: &Error, action: &str, request_id: &str) {
     }
 }
 
-/// A UUID that looks random: a keyed hash of a counter. Request ids are for finding log lines, so
-/// they need to be distinct and cheap rather than secret.
-fn next_request_id() -> Uuid {
-    static KEY: LazyLock<[u8; 16]> = LazyLock::new(|| Uuid::new_v4().into_bytes());
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let mut hasher = SipHasher13::new_with_key(&KEY);
-    hasher.write_u64(COUNTER.fetch_add(1, Ordering::Relaxed));
-    uuid::Builder::from_random_bytes(hasher.finish128().as_bytes()).into_uuid()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -386,13 +375,6 @@ mod tests {
             find_action(&HeaderMap::new()),
             Err(Error::UnknownAction(String::new()))
         );
-    }
-
-    #[test]
-    fn request_ids_are_distinct_uuids_of_version_four() {
-        let (one, two) = (next_request_id(), next_request_id());
-        assert_ne!(one, two);
-        assert_eq!((one.get_version_num(), two.get_version_num()), (4, 4));
     }
 
     #[tokio::test]

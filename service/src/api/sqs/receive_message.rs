@@ -76,7 +76,7 @@ impl Action for ReceiveMessage {
             attempt_id: parse_attempt_id(self.receive_request_attempt_id, &queue)?,
         };
         if request.wait > Millis(0) {
-            call.ticket.park()?;
+            call.ticket.park();
         }
         let messages = call.app.shards.receive(&queue.key, request).await?;
         let show = |message| MessageOutput::new(message, &system, &user);
