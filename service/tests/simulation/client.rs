@@ -1,0 +1,82 @@
+//! What clients ask, and what they make of the answers.
+
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use stanchion_service::engine::command::{Delivered, Outcome, Receipt};
+use stanchion_service::error::Error;
+use stanchion_service::model::queue::QueueId;
+use stanchion_service::shard::request::Parcel;
+
+/// Something a client waits for.
+pub(crate) struct Pending {
+    pub(crate) asked: Asked,
+    /// When it was asked: the step, and engine time.
+    pub(crate) step: u64,
+    pub(crate) answer: Answer,
+}
+
+/// What it asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// These letters, by number.
+    Send(Vec<usize>),
+    Receive { queue: usize, visibility_ms: u64 },
+    Delete(Vec<Held>),
+    Change { held: Held, span_ms: u64 },
+    Purge(usize),
+    Recreate(usize),
+}
+
+/// A message a client holds a handle of.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) queue: usize,
+    pub(crate) identity: QueueId,
+    pub(crate) letter: usize,
+    pub(crate) receipt: Receipt,
+}
+
+/// Where the answer will be.
+pub(crate) enum Answer {
+    Parcel(oneshot::Receiver<Result<Parcel, Error>>),
+    Unit(oneshot::Receiver<Result<(), Error>>),
+}
+
+/// What became of a request.
+pub(crate) enum Came {
+    NotYet,
+    /// The server died; nobody knows.
+    Unknown,
+    Refused(Error),
+    Outcome(QueueId, Outcome),
+    Done,
+}
+
+impl Pending {
+    pub(crate) fn look(&mut self) -> Came {
+        match &mut self.answer {
+            Answer::Parcel(receiver) => match receiver.try_recv() {
+                Ok(Ok(parcel)) => {
+                    let queue = parcel.queue;
+                    Came::Outcome(queue, parcel.open())
+                }
+                Ok(Err(error)) => Came::Refused(error),
+                Err(TryRecvError::Empty) => Came::NotYet,
+                Err(TryRecvError::Closed) => Came::Unknown,
+            },
+            Answer::Unit(receiver) => match receiver.try_recv() {
+                Ok(Ok(())) => Came::Done,
+                Ok(Err(error)) => Came::Refused(error),
+                Err(TryRecvError::Empty) => Came::NotYet,
+                Err(TryRecvError::Closed) => Came::Unknown,
+            },
+        }
+    }
+}
+
+/// The number of the letter that a message is.
+pub(crate) fn letter_of(delivered: &Delivered) -> usize {
+    let text = std::str::from_utf8(&delivered.message.payload).expect("letters are numbered");
+    text.parse().expect("letters are numbered")
+}
