@@ -32,7 +32,7 @@ bench:
 	$(CARGO) run --locked --release --package stanchion-benches --bin bench
 
 sim:
-	STANCHION_SEED=$(SEED) $(CARGO) test --locked --test simulation -- --nocapture
+	$(if $(SEED),STANCHION_SEED=$(SEED)) $(CARGO) test --locked --test simulation -- --nocapture
 
 fmt:
 	cargo fmt --all

@@ -6,9 +6,18 @@ use stanchion_tests::{Server, install};
 
 #[test]
 fn boto3() {
+    with_boto3(&["--shards", "1"]);
+}
+
+#[test]
+fn boto3_with_four_shards() {
+    with_boto3(&["--shards", "4"]);
+}
+
+fn with_boto3(args: &[&str]) {
     let Some(python) = install::python() else { return };
     let mut command = Command::new(python.join("bin/python"));
-    check(command.arg("-B").arg(install::clients().join("python/cases.py")));
+    check(command.arg("-B").arg(install::clients().join("python/cases.py")), args);
 }
 
 #[test]
@@ -18,7 +27,7 @@ fn aws_command_line() {
     path.push(":");
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let mut command = Command::new("bash");
-    check(command.arg(install::clients().join("cli/cases.sh")).env("PATH", path));
+    check(command.arg(install::clients().join("cli/cases.sh")).env("PATH", path), &[]);
 }
 
 #[test]
@@ -26,13 +35,13 @@ fn aws_sdk_for_javascript() {
     let Some(modules) = install::javascript() else { return };
     let mut command = Command::new("node");
     let script = install::clients().join("javascript/cases.mjs");
-    check(command.arg(script).env("CLIENT_MODULES", modules));
+    check(command.arg(script).env("CLIENT_MODULES", modules), &[]);
 }
 
 /// Runs a client against a server of its own; it must print `ok` for each case, in order, and
 /// nothing else.
-fn check(client: &mut Command) {
-    let server = Server::start();
+fn check(client: &mut Command, args: &[&str]) {
+    let server = Server::start_with(args);
     let output = client
         .env("AWS_ENDPOINT_URL", server.url())
         .env("AWS_REGION", "us-east-1")
