@@ -18,9 +18,7 @@ use super::map::ShardMap;
 use super::request::{Apply, Parcel, Patience, Reply, Request};
 use super::start::write_server_row;
 use super::stats::ShardStats;
-use crate::engine::command::{
-    Command, Delivered, EntryError, Incoming, Outcome, Receipt, Receive,
-};
+use crate::engine::command::{Command, Delivered, EntryError, Incoming, Outcome, Receipt, Receive};
 use crate::engine::queue::Counters;
 use crate::env;
 use crate::error::Error;
@@ -350,8 +348,10 @@ impl Shards {
     ) -> Result<Parcel, Error> {
         let info = self.find(key).ok_or(Error::QueueDoesNotExist)?;
         let key = key.clone();
-        self.ask(info.slot, |reply| Request::Apply(Apply { key, queue, command, patience, reply }))
-            .await
+        self.ask(info.slot, |reply| {
+            Request::Apply(Box::new(Apply { key, queue, command, patience, reply }))
+        })
+        .await
     }
 
     /// Sends a request to the owner of a slot and awaits its answer.

@@ -159,7 +159,8 @@ impl ShardCore {
             self.reclaim.range_deletes_at = boot + RANGE_DELETES_EVERY;
             for (slot, generation) in std::mem::take(&mut self.reclaim.large) {
                 let ranges = generation_ranges(slot, generation);
-                let delete = |range: &KeyRange| Op::DeleteRange(range.from.clone(), range.to.clone());
+                let delete =
+                    |range: &KeyRange| Op::DeleteRange(range.from.clone(), range.to.clone());
                 ops.extend(ranges.iter().map(delete));
                 ops.push(Op::Delete(dead_key(slot, generation)));
                 self.reclaim.compactions.push_back(ranges);

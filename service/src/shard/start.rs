@@ -29,8 +29,8 @@ use crate::model::time::{Millis, Timestamp};
 use crate::store::codec::{decode, encode};
 use crate::store::keys::{
     KeyRange, dead_range, deliveries_range, hint_key, parse_dead_key, parse_queue_key,
-    parse_row_key, parse_tombstone_key, queues_range, server_key, space_range,
-    tombstones_range, turn_key, turns_range,
+    parse_row_key, parse_tombstone_key, queues_range, server_key, space_range, tombstones_range,
+    turn_key, turns_range,
 };
 use crate::store::values::{QueueRow, ServerRow, TombstoneRow, TurnRow};
 use crate::store::{Batch, Durability, Key, Limit, Op, Space, Store, StoreError};
@@ -265,9 +265,8 @@ impl Shards {
         let stopping = Arc::new(AtomicBool::new(false));
         let healthy = Arc::new(AtomicBool::new(true));
         let (failed, failure) = watch::channel(None);
-        let (senders, receivers): (Vec<SyncSender<_>>, Vec<_>) = (0..map.shards())
-            .map(|_| sync_channel(options.requests_max + MAILBOX_EXTRA))
-            .unzip();
+        let (senders, receivers): (Vec<SyncSender<_>>, Vec<_>) =
+            (0..map.shards()).map(|_| sync_channel(options.requests_max + MAILBOX_EXTRA)).unzip();
 
         // All shards read before one of them writes.
         let mut cores = Vec::with_capacity(map.shards());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{World, key, message, polled, receive, request};
+use super::world::{World, key, message, polled, request};
 use crate::engine::command::Command;
 use crate::engine::queue::Counters;
 use crate::error::Error;
@@ -174,5 +174,4 @@ fn messages_given_back_serve_the_next_waiter() {
     world.step(0, vec![release]).unwrap();
     assert_eq!(polled(&mut poll), got("a"));
     assert_eq!(world.counters("q"), Counters { in_flight: 1, ..Counters::default() });
-    assert!(matches!(world.apply("q", Command::Receive(receive(1))), Ok(_)));
 }
