@@ -24,9 +24,11 @@ test:
 	$(CARGO) test --locked --package stanchion-service --no-default-features
 
 acceptance:
+	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) run --locked --release --bin acceptance -- --scale $(SCALE)
 
 bench:
+	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) run --locked --release --package stanchion-benches --bin bench
 
 sim:

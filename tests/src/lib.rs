@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod http;
+pub mod install;
 pub mod ledger;
 pub mod process;
 pub mod sdk;

@@ -42,7 +42,7 @@ const VISIBILITY: Duration = Duration::from_secs(10);
 const HANDLE_FRESH: Duration = Duration::from_secs(8);
 
 /// How long the queues may take until they are empty.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(180);
+const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What all clients share.
 struct Shared {

@@ -9,16 +9,8 @@ pub mod memory;
 pub mod payload;
 pub mod reader;
 #[cfg(feature = "rocksdb")]
-pub mod recovery;
-#[cfg(feature = "rocksdb")]
 pub mod rocks;
-#[cfg(feature = "rocksdb")]
-mod rocks_options;
-#[cfg(feature = "rocksdb")]
-mod rocks_view;
 pub mod values;
-#[cfg(feature = "rocksdb")]
-mod wal;
 
 use std::path::Path;
 

@@ -1,5 +1,10 @@
 //! The store on RocksDB: two column families, one log, one sync per synced commit.
 
+mod options;
+mod recovery;
+mod view;
+mod wal;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -8,13 +13,14 @@ use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{CompactOptions, DB, FlushOptions, WriteBatch, WriteOptions};
 
+pub use self::options::RocksOptions;
+use self::options::{WalTracking, open_db};
+pub use self::recovery::{Loss, Recovered};
+use self::recovery::{log_bytes, recover};
+use self::view::{View, family, store_error};
 use super::codec::decode;
 use super::format::{DataFolder, OpenError};
 use super::keys::{parse_turn_key, turns_range};
-use super::recovery::{Loss, Recovered, log_bytes, recover};
-pub use super::rocks_options::RocksOptions;
-use super::rocks_options::{WalTracking, open_db};
-use super::rocks_view::{View, family, store_error};
 use super::values::TurnRow;
 use super::{Batch, Durability, Key, Limit, Op, Page, Snapshot, Space, Store, StoreError};
 
@@ -54,12 +60,17 @@ impl RocksStore {
         };
         let bytes = 12 + batch.ops.iter().map(size).sum::<usize>();
         let mut rocks = WriteBatch::with_capacity_bytes(bytes);
+        let (messages, state) = (family(&self.db, Space::Messages), family(&self.db, Space::State));
+        let family = |key: &Key| match key.space {
+            Space::Messages => messages,
+            Space::State => state,
+        };
         for op in &batch.ops {
             match op {
-                Op::Put(key, value) => rocks.put_cf(family(&self.db, key.space), &key.bytes, value),
-                Op::Delete(key) => rocks.delete_cf(family(&self.db, key.space), &key.bytes),
+                Op::Put(key, value) => rocks.put_cf(family(key), &key.bytes, value),
+                Op::Delete(key) => rocks.delete_cf(family(key), &key.bytes),
                 Op::DeleteRange(from, to) => {
-                    rocks.delete_range_cf(family(&self.db, from.space), &from.bytes, &to.bytes);
+                    rocks.delete_range_cf(family(from), &from.bytes, &to.bytes);
                 }
             }
         }

@@ -36,7 +36,9 @@ pub struct TurnRow {
     /// The number of this commit: one more than that of the shard's last, over restarts too. A turn
     /// that writes nothing takes none.
     pub turn: u64,
-    /// The last turn of this shard known to be synced when this one was put together.
+    /// The last turn of this shard known to be synced when this one was put together. If the log is
+    /// ever damaged, a start without that turn is refused; so where nothing is synced on purpose
+    /// (`--durability os`) it stays behind.
     pub synced_up_to: u64,
     /// The engine's clock: its high-water mark for the next start.
     pub engine_time: Timestamp,

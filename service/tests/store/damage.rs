@@ -8,13 +8,16 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use stanchion_service::model::fifo::Seq;
 use stanchion_service::model::queue::{Generation, Slot};
-use stanchion_service::model::rows::{Lane, MessageHead, MessageRow, Place, RowKey, Write};
+use stanchion_service::model::rows::{
+    DedupBucket, Lane, MessageHead, MessageRow, Place, RowKey, Write,
+};
 use stanchion_service::model::time::Timestamp;
 use stanchion_service::store::codec::{decode, encode, encode_write};
 use stanchion_service::store::format::OpenError;
-use stanchion_service::store::keys::{messages_range, parse_row_key, turn_key};
-use stanchion_service::store::recovery::Loss;
-use stanchion_service::store::rocks::{RocksOptions, RocksStore, repair};
+use stanchion_service::store::keys::{
+    dedup_before_range, messages_range, parse_row_key, row_key, turn_key,
+};
+use stanchion_service::store::rocks::{Loss, RocksOptions, RocksStore, repair};
 use stanchion_service::store::values::TurnRow;
 use stanchion_service::store::{Batch, Durability, Limit, Op, Space, Store};
 
@@ -33,7 +36,7 @@ struct Written {
 impl Written {
     /// Turns up to and including `synced` are synced, those behind it are not.
     fn new(turns: u64, synced: u64, body_bytes: usize) -> Written {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder_in_memory();
         let store = RocksStore::open(dir.path(), &RocksOptions::default()).unwrap();
         let log = newest_log(dir.path());
         let mut records = Vec::new();
@@ -57,12 +60,18 @@ impl Written {
 
     /// A copy of the folder whose log has these bytes.
     fn with_log(&self, bytes: &[u8]) -> Folder {
-        let folder = Folder(tempfile::tempdir().unwrap());
+        let folder = Folder(folder_in_memory());
         copy_dir(self.dir.path(), folder.path());
         let log = self.log.strip_prefix(self.dir.path()).unwrap();
         fs::write(folder.path().join(log), bytes).unwrap();
         folder
     }
+}
+
+/// An opening syncs a dozen files, and there are hundreds of them here; what a sync does is not at
+/// stake. On a memory disk, where there is one, this takes seconds.
+fn folder_in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 struct Folder(tempfile::TempDir);
@@ -75,12 +84,16 @@ impl Folder {
     /// The last turn after a recovery, which must be the last of an unbroken row.
     fn open(&self) -> Result<u64, OpenError> {
         let store = RocksStore::open(self.path(), &RocksOptions::default())?;
+        Ok(last_turn(&store))
+    }
+
+    /// As `open`; and what was recovered can be written to and opens again.
+    fn open_and_go_on(&self) -> Result<u64, OpenError> {
+        let store = RocksStore::open(self.path(), &RocksOptions::default())?;
         let last = last_turn(&store);
-        // What was recovered is written out: it opens again, and works.
         store.commit(batch(last + 1, last, 10), Durability::Synced).unwrap();
         drop(store);
-        let store = RocksStore::open(self.path(), &RocksOptions::default())?;
-        assert_eq!(last_turn(&store), last + 1);
+        assert_eq!(self.open()?, last + 1);
         Ok(last)
     }
 
@@ -166,7 +179,7 @@ fn listing(dir: &Path) -> Vec<(PathBuf, u64)> {
 #[test]
 fn an_undamaged_log_opens_whole() {
     let written = Written::new(30, 20, 50);
-    assert_eq!(written.with_log(&written.bytes()).open().unwrap(), 30);
+    assert_eq!(written.with_log(&written.bytes()).open_and_go_on().unwrap(), 30);
 }
 
 #[test]
@@ -174,7 +187,7 @@ fn a_record_cut_in_its_middle_is_dropped() {
     let written = Written::new(30, 29, 50);
     let end = written.record(30).start + 40;
     let folder = written.with_log(&written.bytes()[..end]);
-    assert_eq!(folder.open().unwrap(), 29);
+    assert_eq!(folder.open_and_go_on().unwrap(), 29);
     assert!(!folder.set_aside(), "what a killed process leaves behind is no damage");
 }
 
@@ -185,7 +198,7 @@ fn garbage_or_zeros_behind_the_last_record_are_dropped() {
         (0..5_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     for tail in [garbage, vec![0; 5_000], vec![0; 100_000], vec![0xff; 40_000]] {
         let folder = written.with_log(&[written.bytes(), tail].concat());
-        assert_eq!(folder.open().unwrap(), 30);
+        assert_eq!(folder.open_and_go_on().unwrap(), 30);
     }
 }
 
@@ -206,7 +219,7 @@ fn a_byte_flipped_in_the_middle_refuses_and_repair_opens() {
     assert_eq!((done.dropped_records, done.lost_turns), (499, 499));
     let kept = fs::read(done.aside.join(written.log.file_name().unwrap())).unwrap();
     assert_eq!(kept, bytes, "the damaged log is kept as it was");
-    assert_eq!(folder.open().unwrap(), 500);
+    assert_eq!(folder.open_and_go_on().unwrap(), 500);
     assert_eq!(repair(folder.path(), Loss::Accept, &options).unwrap(), None);
 }
 
@@ -259,10 +272,10 @@ fn records_of_several_blocks_are_cut_at_their_start() {
     let record = written.record(4);
     for at in [record.start, record.start + 3, record.start + 32_768, record.end - 2] {
         let folder = written.with_log(&bytes[..at]);
-        assert_eq!(folder.open().unwrap(), 3, "cut at {at}");
+        assert_eq!(folder.open_and_go_on().unwrap(), 3, "cut at {at}");
         let mut bytes = bytes.clone();
         bytes[at] ^= 0x10;
-        assert_eq!(written.with_log(&bytes).open().unwrap(), 3, "flipped at {at}");
+        assert_eq!(written.with_log(&bytes).open_and_go_on().unwrap(), 3, "flipped at {at}");
     }
 }
 
@@ -275,7 +288,7 @@ fn a_hole_in_an_unsynced_turn_opens_without_it() {
         let mut bytes = bytes.clone();
         bytes[written.record(turn)].fill(0);
         let folder = written.with_log(&bytes);
-        assert_eq!(folder.open().unwrap(), turn - 1);
+        assert_eq!(folder.open_and_go_on().unwrap(), turn - 1);
         assert!(folder.set_aside());
     }
 }
@@ -286,7 +299,7 @@ fn a_hole_of_whole_blocks_is_seen_by_its_missing_numbers() {
     let written = Written::new(400, 2, 300);
     let mut bytes = written.bytes();
     bytes[32_768..65_536].fill(0);
-    let last = written.with_log(&bytes).open().unwrap();
+    let last = written.with_log(&bytes).open_and_go_on().unwrap();
     let before = (1..=400).filter(|turn| written.record(*turn).end <= 32_768).max().unwrap();
     assert_eq!(last, before);
 }
@@ -301,13 +314,13 @@ fn a_recovery_that_died_is_finished_by_the_next() {
     let folder = written.with_log(&bytes);
     fs::create_dir(folder.path().join("db.copy")).unwrap();
     fs::write(folder.path().join("db.copy/000001.sst"), "half").unwrap();
-    assert_eq!(folder.open().unwrap(), 5);
+    assert_eq!(folder.open_and_go_on().unwrap(), 5);
 
     // Between the two renames.
     let folder = written.with_log(&bytes);
-    assert_eq!(folder.open().unwrap(), 5);
+    assert_eq!(folder.open_and_go_on().unwrap(), 5);
     fs::rename(folder.path().join("db"), folder.path().join("db.copy")).unwrap();
-    assert_eq!(folder.open().unwrap(), 6);
+    assert_eq!(folder.open_and_go_on().unwrap(), 6);
 }
 
 /// A database with two live logs: turns up to and including `first` are in the older one.
@@ -326,7 +339,7 @@ fn two_logs(written: &Written, first: u64, damage: impl FnOnce(&mut Vec<u8>)) ->
 #[test]
 fn two_logs_are_one() {
     let written = Written::new(10, 10, 50);
-    assert_eq!(two_logs(&written, 5, |_| {}).open().unwrap(), 10);
+    assert_eq!(two_logs(&written, 5, |_| {}).open_and_go_on().unwrap(), 10);
 }
 
 #[test]
@@ -336,7 +349,7 @@ fn an_older_log_that_ends_early_hides_the_newer_one() {
     let turn_5 = written.record(5);
     for missing in [turn_5.len(), 20, 1] {
         let folder = two_logs(&written, 5, |log| log.truncate(log.len() - missing));
-        assert_eq!(folder.open().unwrap(), 4, "{missing} bytes missing");
+        assert_eq!(folder.open_and_go_on().unwrap(), 4, "{missing} bytes missing");
     }
     let written = Written::new(10, 10, 50);
     for missing in [turn_5.len(), 20, 1] {
@@ -349,20 +362,57 @@ fn an_older_log_that_ends_early_hides_the_newer_one() {
 fn damage_in_a_log_that_is_no_longer_needed_means_nothing() {
     let written = Written::new(10, 10, 50);
     let folder = written.with_log(&written.bytes());
-    assert_eq!(folder.open().unwrap(), 10);
+    assert_eq!(folder.open_and_go_on().unwrap(), 10);
     // The removal of the old log did not reach the disk, and a page of it is gone.
     let log = folder.path().join(written.log.strip_prefix(written.dir.path()).unwrap());
     assert!(!log.exists());
     let mut bytes = written.bytes();
     bytes[written.record(5)].fill(0);
     fs::write(log, bytes).unwrap();
-    assert_eq!(folder.open().unwrap(), 11);
+    assert_eq!(folder.open_and_go_on().unwrap(), 11);
     assert!(!folder.set_aside());
 }
 
 #[test]
+fn the_logs_of_many_writers_are_never_taken_for_damaged() {
+    let dir = folder_in_memory();
+    // Memory so small that the log changes all the time.
+    let options = RocksOptions { memory_bytes: 3 << 20, ..RocksOptions::default() };
+    for _ in 0..4 {
+        let store = RocksStore::open(dir.path(), &options).unwrap();
+        std::thread::scope(|scope| {
+            for shard in 0..4u16 {
+                let store = &store;
+                scope.spawn(move || {
+                    for turn in 1..=200u64 {
+                        let row = TurnRow { turn, ..TurnRow::default() };
+                        let slot = Slot(shard as u8);
+                        let place = Place { lane: Lane::Main, seq: Seq(turn) };
+                        let key = row_key(slot, GENERATION, &RowKey::Message(place));
+                        let range = dedup_before_range(slot, DedupBucket(turn));
+                        let value = Bytes::from(vec![0; turn as usize * 61]);
+                        let mut ops = vec![
+                            Op::Put(turn_key(shard), encode(&row)),
+                            Op::Put(key.clone(), value),
+                            Op::DeleteRange(range.from, range.to),
+                            Op::Delete(key),
+                        ];
+                        ops.truncate((turn % 6) as usize);
+                        let durability =
+                            if turn % 8 == 0 { Durability::Synced } else { Durability::Buffered };
+                        store.commit(Batch { ops }, durability).unwrap();
+                    }
+                });
+            }
+        });
+    }
+    RocksStore::open(dir.path(), &options).unwrap();
+    assert!(!dir.path().join("damaged-1").exists());
+}
+
+#[test]
 fn turns_of_several_shards_are_judged_by_themselves() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder_in_memory();
     let options = RocksOptions::default();
     let store = RocksStore::open(dir.path(), &options).unwrap();
     let log = newest_log(dir.path());
@@ -382,7 +432,7 @@ fn turns_of_several_shards_are_judged_by_themselves() {
     let proof = fs::read(&log).unwrap();
     drop(store);
     for (log_bytes, lost) in [(unharmed, None), (proof, Some(1))] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder_in_memory();
         copy_dir(dir.path(), folder.path());
         let mut bytes = log_bytes;
         bytes[start..end].fill(0);

@@ -6,7 +6,7 @@ number=0
 # Each case makes queues of its own: its number is in their names.
 name() { echo "cli-$number-$1"; }
 
-sqs() { aws sqs "$@" --output text; }
+sqs() { aws --endpoint-url "$AWS_ENDPOINT_URL" sqs "$@" --output text; }
 create() { sqs create-queue --queue-name "$(name "$1")" "${@:2}"; }
 attribute() {
     sqs get-queue-attributes --queue-url "$1" --attribute-names "$2" --query "Attributes.$2"
@@ -93,12 +93,10 @@ queue_errors() {
 message_attributes() {
     local url
     url=$(create q)
-    equal "$(sqs send-message --queue-url "$url" --message-body m --message-attributes '{
-        "City": {"DataType": "String", "StringValue": "Any City"},
-        "Population": {"DataType": "Number.int", "StringValue": "1250800"},
-        "Greeting": {"DataType": "Binary", "BinaryValue": "SGVsbG8sIFdvcmxkIQ=="}}' \
-        --cli-binary-format base64 --query MD5OfMessageAttributes)" 0bf4fddaaaeccae7e21f21bc0a1bc2a4
-    equal "$(receive "$url" --query 'Messages[0].MessageAttributes.Population.StringValue')" 1250800
+    equal "$(sqs send-message --queue-url "$url" --message-body m \
+        --message-attributes 'City={DataType=String,StringValue=Any City}' \
+        --query MD5OfMessageAttributes)" 0c32cb5c844c01fbd5b6b434b52cf670
+    equal "$(receive "$url" --query 'Messages[0].MessageAttributes.City.StringValue')" 'Any City'
 }
 
 delay_and_long_poll() {
@@ -196,7 +194,7 @@ pages() {
     local one
     for one in 0 1 2; do create "$one" >&2; done
     equal "$(sqs list-queues --queue-name-prefix "$(name '')" --page-size 2 \
-        --query 'length(QueueUrls)')" 3
+        --query 'QueueUrls[]' | wc -w)" 3
 }
 
 failures=0

@@ -11,9 +11,9 @@ use std::io::{self, Read};
 
 use bytes::Bytes;
 
-use super::codec::decode;
-use super::keys::parse_turn_key;
-use super::values::TurnRow;
+use crate::store::codec::decode;
+use crate::store::keys::parse_turn_key;
+use crate::store::values::TurnRow;
 
 const BLOCK_BYTES: usize = 32 * 1024;
 const HEADER_BYTES: usize = 7;

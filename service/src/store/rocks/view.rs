@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, SnapshotWithThreadMode};
 
-use super::{Key, Limit, Page, Snapshot, Space, StoreError};
+use crate::store::{Key, Limit, Page, Snapshot, Space, StoreError};
 
 /// Deleted entries one scan steps over before it gives up and says where to go on: a few
 /// milliseconds of work.

@@ -13,16 +13,16 @@
 //! A log that merely ends inside its last record, as a killed process leaves it, needs none of
 //! this: RocksDB drops that record by itself.
 //!
-//! [`TurnRow`]: super::values::TurnRow
+//! [`TurnRow`]: crate::store::values::TurnRow
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::StoreError;
-use super::format::{DataFolder, OpenError, sync_dir};
 use super::wal::{Damage, LogCheck, oldest_live_log};
+use crate::store::StoreError;
+use crate::store::format::{DataFolder, OpenError, sync_dir};
 
 /// What was done about damaged logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub enum Loss {
 /// Looks at the logs, and makes the database ready to be opened; `None` when it already was.
 /// `open_copy` opens the database in a folder, closes it again, and says what the last turn of each
 /// shard in it is.
-pub fn recover(
+pub(super) fn recover(
     folder: &DataFolder,
     loss: Loss,
     open_copy: impl FnOnce(&Path) -> Result<BTreeMap<u16, u64>, StoreError>,
@@ -86,7 +86,7 @@ pub fn recover(
 }
 
 /// Bytes of all logs of a database: what a start would have to read.
-pub fn log_bytes(db: &Path) -> u64 {
+pub(super) fn log_bytes(db: &Path) -> u64 {
     let logs = files(db).unwrap_or_default().into_iter().filter(|path| log_number(path).is_some());
     // A log may be removed while we look.
     logs.filter_map(|path| path.metadata().ok()).map(|metadata| metadata.len()).sum()

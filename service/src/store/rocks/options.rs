@@ -7,8 +7,8 @@ use rocksdb::{
     LogLevel, Options, WriteBufferManager,
 };
 
-use super::StoreError;
-use super::rocks_view::{MESSAGES, store_error};
+use super::view::{MESSAGES, store_error};
+use crate::store::StoreError;
 
 const MIB: usize = 1 << 20;
 const DAY_S: u64 = 24 * 60 * 60;
