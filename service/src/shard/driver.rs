@@ -88,13 +88,17 @@ impl Driver {
 }
 
 /// Starts the thread that gives space back to the disk: seconds of work that no shard may wait for.
-/// Ends when every shard has let go of its end.
+/// Ends when every shard has let go of its end, or after the present range when it is told to.
 pub(super) fn spawn_compactor(
     store: Arc<dyn Store>,
     compactions: Receiver<Compaction>,
+    stopping: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("compactor".into()).spawn(move || {
         for range in compactions.into_iter().flatten() {
+            if stopping.load(Ordering::Acquire) {
+                return;
+            }
             if let Err(error) = store.compact(&range.from, &range.to) {
                 // A hint nobody depends on; if the disk is in trouble, a commit will tell.
                 tracing::warn!(%error, "could not give space back to the disk");

@@ -300,10 +300,7 @@ impl Shards {
 
     /// Has every shard look at its flags and its clock.
     pub(super) fn look(&self) {
-        for mailbox in &self.inner.mailboxes {
-            // One that is full will look anyway, and one that is gone has nothing to look at.
-            let _ = mailbox.try_send(Request::Look);
-        }
+        self.inner.look();
     }
 
     /// Runs a command for messages that handles name: garbage and foreign handles are answered
@@ -430,6 +427,13 @@ impl Shards {
 }
 
 impl Inner {
+    fn look(&self) {
+        for mailbox in &self.mailboxes {
+            // One that is full will look anyway, and one that is gone has nothing to look at.
+            let _ = mailbox.try_send(Request::Look);
+        }
+    }
+
     /// The process can no longer be trusted with the data.
     pub(super) fn fail(&self, error: &StoreError) {
         tracing::error!(%error, "the store has failed; the process must end");
@@ -450,6 +454,14 @@ impl Inner {
         self.time.set_offset(moved.clock_offset);
         *server = moved;
         Ok(())
+    }
+}
+
+/// Nobody can ask any more: the threads end by themselves.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        self.look();
     }
 }
 

@@ -146,14 +146,19 @@ impl Foundation {
             let row: TurnRow = decode(value)?;
             high_water = high_water.max(row.engine_time);
         }
-        let everything = space_range(Space::Messages);
-        let any = Limit { rows: 1, bytes: 1 };
-        let nothing_to_expire = store.scan(&everything.from, &everything.to, any)?.rows.is_empty();
-        let confirmed = accept_clock || nothing_to_expire;
+        // Looked for only when it matters: what deletes left behind makes this scan a long one.
+        let confirmed = accept_clock
+            || !EngineTime::would_leap(&*clock, high_water, server.clock_offset)
+            || is_without_messages(store)?;
         let time = EngineTime::start(clock, high_water, server.clock_offset, confirmed);
         write_server_row(store, &server)?;
         Ok(Foundation { server, time: Arc::new(time) })
     }
+}
+
+fn is_without_messages(store: &dyn Store) -> Result<bool, StoreError> {
+    let KeyRange { from, to } = space_range(Space::Messages);
+    Ok(store.scan(&from, &to, Limit { rows: 1, bytes: 1 })?.rows.is_empty())
 }
 
 /// Writes the server's record, synced.
@@ -290,7 +295,8 @@ impl Shards {
         }
         // One compaction at a time, one waiting.
         let (compactor, compactions) = sync_channel(1);
-        let mut threads = vec![spawn_compactor(Arc::clone(&store), compactions)?];
+        let mut threads =
+            vec![spawn_compactor(Arc::clone(&store), compactions, Arc::clone(&stopping))?];
         for (shard, (core, mailbox)) in cores.into_iter().zip(receivers).enumerate() {
             let driver = Driver {
                 mailbox,
