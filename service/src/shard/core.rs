@@ -156,10 +156,10 @@ impl ShardCore {
         let mut places = Vec::new();
         let mut keys = Vec::new();
         for request in requests {
-            let Request::Apply(Apply { key, command, .. }) = request else { continue };
-            let Some(&index) = self.names.get(key) else { continue };
+            let Request::Apply(apply) = request else { continue };
+            let Some(&index) = self.names.get(&apply.key) else { continue };
             let Some(hosted) = &self.queues[index] else { continue };
-            for need in hosted.queue.plan(command, turn.now) {
+            for need in hosted.queue.plan(&apply.command, turn.now) {
                 if let Some(key) = hosted.rows.single(&need) {
                     places.push((index, need));
                     keys.push(key);
@@ -186,11 +186,8 @@ impl ShardCore {
     }
 
     fn expire(&mut self, turn: &mut Turn) -> Result<(), StoreError> {
-        let due: Vec<usize> = self
-            .deadlines
-            .range(..=(turn.now, usize::MAX))
-            .map(|(_, index)| *index)
-            .collect();
+        let due: Vec<usize> =
+            self.deadlines.range(..=(turn.now, usize::MAX)).map(|(_, index)| *index).collect();
         for index in due {
             if turn.writes > EXPIRY_WRITES_MAX {
                 break;
@@ -207,7 +204,7 @@ impl ShardCore {
 
     fn handle(&mut self, turn: &mut Turn, request: Request) -> Result<(), StoreError> {
         match request {
-            Request::Apply(apply) => self.apply(turn, apply)?,
+            Request::Apply(apply) => self.apply(turn, *apply)?,
             Request::Release { key, queue, receipts } => {
                 if let Some(index) = self.resolve(&key, Some(queue)) {
                     let mut command = Command::Release(receipts);
@@ -336,7 +333,9 @@ impl ShardCore {
             }
         }
         let way_back = match &result {
-            Ok(Outcome::Received(messages)) if !messages.is_empty() => self.options.way_back.clone(),
+            Ok(Outcome::Received(messages)) if !messages.is_empty() => {
+                self.options.way_back.clone()
+            }
             _ => None,
         };
         let hosted = self.queues[index].as_ref().ok_or(Error::QueueDoesNotExist);

@@ -3,9 +3,9 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::core::{ShardCore, Wake};
@@ -50,13 +50,11 @@ impl Driver {
             let Some(requests) = self.gather(core.wake()) else { return Ok(()) };
             core.step(requests)?;
             for (shard, keys) in core.take_hints() {
-                // Never waits: two shards that wait for each other wait for ever.
-                match self.shards[shard].try_send(Request::Arrivals(keys)) {
-                    Err(TrySendError::Full(Request::Arrivals(keys))) => {
-                        core.hint_again(shard, keys);
-                    }
-                    // A shard that is gone takes the process with it.
-                    _ => {}
+                // Never waits: two shards that wait for each other wait for ever. And a shard that
+                // is gone takes the process with it.
+                let told = self.shards[shard].try_send(Request::Arrivals(keys));
+                if let Err(TrySendError::Full(Request::Arrivals(keys))) = told {
+                    core.hint_again(shard, keys);
                 }
             }
             if let Some(compaction) = core.take_compaction()
@@ -90,13 +88,17 @@ impl Driver {
 }
 
 /// Starts the thread that gives space back to the disk: seconds of work that no shard may wait for.
-/// Ends when every shard has let go of its end.
+/// Ends when every shard has let go of its end, or after the present range when it is told to.
 pub(super) fn spawn_compactor(
     store: Arc<dyn Store>,
     compactions: Receiver<Compaction>,
+    stopping: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("compactor".into()).spawn(move || {
         for range in compactions.into_iter().flatten() {
+            if stopping.load(Ordering::Acquire) {
+                return;
+            }
             if let Err(error) = store.compact(&range.from, &range.to) {
                 // A hint nobody depends on; if the disk is in trouble, a commit will tell.
                 tracing::warn!(%error, "could not give space back to the disk");

@@ -110,8 +110,7 @@ fn look(options: &FreeSpaceOptions, store: &dyn Store, space: &FreeSpace) {
     };
     let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
     let total_bytes = disk.f_blocks.saturating_mul(disk.f_frsize);
-    let mark_bytes =
-        options.mark_bytes.unwrap_or_else(|| mark(store.reopen_bytes(), total_bytes));
+    let mark_bytes = options.mark_bytes.unwrap_or_else(|| mark(store.reopen_bytes(), total_bytes));
     let room = judge(free_bytes, mark_bytes);
     if room != space.room() {
         tracing::warn!(free_bytes, mark_bytes, ?room, "the room on the disk has changed");
@@ -155,8 +154,7 @@ mod tests {
     #[test]
     fn a_disk_with_less_than_the_mark_is_seen_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let options =
-            FreeSpaceOptions { path: folder.path().into(), mark_bytes: Some(u64::MAX) };
+        let options = FreeSpaceOptions { path: folder.path().into(), mark_bytes: Some(u64::MAX) };
         let space = Arc::new(FreeSpace::default());
         let store = Arc::new(crate::store::memory::MemoryStore::new());
         let watch = Watch::start(options, store, Arc::clone(&space)).unwrap();

@@ -18,9 +18,7 @@ use super::map::ShardMap;
 use super::request::{Apply, Parcel, Patience, Reply, Request};
 use super::start::write_server_row;
 use super::stats::ShardStats;
-use crate::engine::command::{
-    Command, Delivered, EntryError, Incoming, Outcome, Receipt, Receive,
-};
+use crate::engine::command::{Command, Delivered, EntryError, Incoming, Outcome, Receipt, Receive};
 use crate::engine::queue::Counters;
 use crate::env;
 use crate::error::Error;
@@ -302,10 +300,7 @@ impl Shards {
 
     /// Has every shard look at its flags and its clock.
     pub(super) fn look(&self) {
-        for mailbox in &self.inner.mailboxes {
-            // One that is full will look anyway, and one that is gone has nothing to look at.
-            let _ = mailbox.try_send(Request::Look);
-        }
+        self.inner.look();
     }
 
     /// Runs a command for messages that handles name: garbage and foreign handles are answered
@@ -350,8 +345,10 @@ impl Shards {
     ) -> Result<Parcel, Error> {
         let info = self.find(key).ok_or(Error::QueueDoesNotExist)?;
         let key = key.clone();
-        self.ask(info.slot, |reply| Request::Apply(Apply { key, queue, command, patience, reply }))
-            .await
+        self.ask(info.slot, |reply| {
+            Request::Apply(Box::new(Apply { key, queue, command, patience, reply }))
+        })
+        .await
     }
 
     /// Sends a request to the owner of a slot and awaits its answer.
@@ -430,6 +427,13 @@ impl Shards {
 }
 
 impl Inner {
+    fn look(&self) {
+        for mailbox in &self.mailboxes {
+            // One that is full will look anyway, and one that is gone has nothing to look at.
+            let _ = mailbox.try_send(Request::Look);
+        }
+    }
+
     /// The process can no longer be trusted with the data.
     pub(super) fn fail(&self, error: &StoreError) {
         tracing::error!(%error, "the store has failed; the process must end");
@@ -450,6 +454,14 @@ impl Inner {
         self.time.set_offset(moved.clock_offset);
         *server = moved;
         Ok(())
+    }
+}
+
+/// Nobody can ask any more: the threads end by themselves.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
+        self.look();
     }
 }
 

@@ -26,6 +26,9 @@ const STEP_EVERY: Duration = Duration::from_millis(20);
 /// Range deletes are dear in thousands (`storage.md`): one batch of them at most so often.
 const RANGE_DELETES_EVERY: Duration = Duration::from_secs(60);
 
+/// Generations one such batch deletes.
+const RANGE_DELETED_MAX: usize = 32;
+
 /// How often deduplication rows are looked after, while there are any.
 const DEDUP_EVERY: Duration = Duration::from_secs(60);
 
@@ -157,9 +160,11 @@ impl ShardCore {
         }
         if !self.reclaim.large.is_empty() && self.reclaim.range_deletes_at <= boot {
             self.reclaim.range_deletes_at = boot + RANGE_DELETES_EVERY;
-            for (slot, generation) in std::mem::take(&mut self.reclaim.large) {
+            let count = self.reclaim.large.len().min(RANGE_DELETED_MAX);
+            for (slot, generation) in self.reclaim.large.drain(..count) {
                 let ranges = generation_ranges(slot, generation);
-                let delete = |range: &KeyRange| Op::DeleteRange(range.from.clone(), range.to.clone());
+                let delete =
+                    |range: &KeyRange| Op::DeleteRange(range.from.clone(), range.to.clone());
                 ops.extend(ranges.iter().map(delete));
                 ops.push(Op::Delete(dead_key(slot, generation)));
                 self.reclaim.compactions.push_back(ranges);

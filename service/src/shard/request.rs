@@ -19,8 +19,8 @@ pub type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
 /// Something for a shard to do. Queues go by name and are resolved when it is done.
 pub enum Request {
-    /// A command for one queue.
-    Apply(Apply),
+    /// A command for one queue. Boxed, because a mailbox has room for thousands.
+    Apply(Box<Apply>),
     /// Create a queue, or find the one that is there.
     Create {
         /// Its name.

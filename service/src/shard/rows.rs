@@ -84,7 +84,9 @@ impl TurnRows {
             Need::Message(place) => RowKey::Message(place),
             Need::Group(group) => RowKey::Group(group),
             Need::Dedup(key) => RowKey::Dedup(key),
-            Need::Messages { .. } | Need::Timers { .. } | Need::Members { .. }
+            Need::Messages { .. }
+            | Need::Timers { .. }
+            | Need::Members { .. }
             | Need::Line { .. } => return None,
         };
         Some(row_key(self.slot, self.generation, &row))
@@ -249,11 +251,7 @@ fn row_of(write: &Write) -> RowKey {
     }
 }
 
-fn decode_row(
-    space: Space,
-    key: &[u8],
-    value: Bytes,
-) -> Result<Write, StoreError> {
+fn decode_row(space: Space, key: &[u8], value: Bytes) -> Result<Write, StoreError> {
     let (_, _, row) = parse_row_key(space, key)?;
     Ok(match row {
         RowKey::Message(place) => Write::Message(place, decode(value)?),

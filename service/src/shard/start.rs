@@ -29,8 +29,8 @@ use crate::model::time::{Millis, Timestamp};
 use crate::store::codec::{decode, encode};
 use crate::store::keys::{
     KeyRange, dead_range, deliveries_range, hint_key, parse_dead_key, parse_queue_key,
-    parse_row_key, parse_tombstone_key, queues_range, server_key, space_range,
-    tombstones_range, turn_key, turns_range,
+    parse_row_key, parse_tombstone_key, queues_range, server_key, space_range, tombstones_range,
+    turn_key, turns_range,
 };
 use crate::store::values::{QueueRow, ServerRow, TombstoneRow, TurnRow};
 use crate::store::{Batch, Durability, Key, Limit, Op, Space, Store, StoreError};
@@ -146,14 +146,19 @@ impl Foundation {
             let row: TurnRow = decode(value)?;
             high_water = high_water.max(row.engine_time);
         }
-        let everything = space_range(Space::Messages);
-        let any = Limit { rows: 1, bytes: 1 };
-        let nothing_to_expire = store.scan(&everything.from, &everything.to, any)?.rows.is_empty();
-        let confirmed = accept_clock || nothing_to_expire;
+        // Looked for only when it matters: what deletes left behind makes this scan a long one.
+        let confirmed = accept_clock
+            || !EngineTime::would_leap(&*clock, high_water, server.clock_offset)
+            || is_without_messages(store)?;
         let time = EngineTime::start(clock, high_water, server.clock_offset, confirmed);
         write_server_row(store, &server)?;
         Ok(Foundation { server, time: Arc::new(time) })
     }
+}
+
+fn is_without_messages(store: &dyn Store) -> Result<bool, StoreError> {
+    let KeyRange { from, to } = space_range(Space::Messages);
+    Ok(store.scan(&from, &to, Limit { rows: 1, bytes: 1 })?.rows.is_empty())
 }
 
 /// Writes the server's record, synced.
@@ -265,9 +270,8 @@ impl Shards {
         let stopping = Arc::new(AtomicBool::new(false));
         let healthy = Arc::new(AtomicBool::new(true));
         let (failed, failure) = watch::channel(None);
-        let (senders, receivers): (Vec<SyncSender<_>>, Vec<_>) = (0..map.shards())
-            .map(|_| sync_channel(options.requests_max + MAILBOX_EXTRA))
-            .unzip();
+        let (senders, receivers): (Vec<SyncSender<_>>, Vec<_>) =
+            (0..map.shards()).map(|_| sync_channel(options.requests_max + MAILBOX_EXTRA)).unzip();
 
         // All shards read before one of them writes.
         let mut cores = Vec::with_capacity(map.shards());
@@ -291,7 +295,8 @@ impl Shards {
         }
         // One compaction at a time, one waiting.
         let (compactor, compactions) = sync_channel(1);
-        let mut threads = vec![spawn_compactor(Arc::clone(&store), compactions)?];
+        let mut threads =
+            vec![spawn_compactor(Arc::clone(&store), compactions, Arc::clone(&stopping))?];
         for (shard, (core, mailbox)) in cores.into_iter().zip(receivers).enumerate() {
             let driver = Driver {
                 mailbox,

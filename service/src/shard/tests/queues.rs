@@ -171,13 +171,13 @@ fn a_queue_deleted_and_created_again_is_another_queue() {
     assert_eq!(world.counters("q"), Counters::default());
     // A command for messages of the first does not reach the second.
     let refused = world.ask("q", |reply| {
-        Request::Apply(Apply {
+        Request::Apply(Box::new(Apply {
             key: key("q"),
             queue: Some(first.id),
             command: Command::Delete(receipts(&held)),
             patience: None,
             reply,
-        })
+        }))
     });
     assert_eq!(refused.err(), Some(Error::QueueDoesNotExist));
 }

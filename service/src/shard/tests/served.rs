@@ -41,12 +41,7 @@ fn new_message(text: &str) -> NewMessage {
 }
 
 fn receive(wait_s: u32) -> ReceiveRequest {
-    ReceiveRequest {
-        max: 10,
-        visibility: None,
-        wait: Millis::from_secs(wait_s),
-        attempt_id: None,
-    }
+    ReceiveRequest { max: 10, visibility: None, wait: Millis::from_secs(wait_s), attempt_id: None }
 }
 
 #[tokio::test]

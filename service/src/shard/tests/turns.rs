@@ -1,5 +1,7 @@
 //! Turns: what they see, what they write, when they answer.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use super::world::{World, fifo_message, key, message, receipts, receive, request, texts};
@@ -7,7 +9,8 @@ use crate::engine::command::{Command, Outcome};
 use crate::engine::queue::Counters;
 use crate::error::Error;
 use crate::shard::core::Wake;
-use crate::shard::request::Request;
+use crate::shard::request::{Parcel, Request};
+use crate::shard::turn::{Answered, Turn};
 use crate::store::memory::{Crash, Fault};
 use crate::store::{Space, StoreError};
 
@@ -205,17 +208,49 @@ fn sequence_numbers_of_an_earlier_start_are_never_given_again() {
 }
 
 #[test]
-fn messages_for_somebody_who_left_come_back_at_once() {
+fn a_receive_of_somebody_who_left_takes_nothing() {
     let mut world = World::new(1);
     world.create("q");
     world.send("q", vec![message("a")]);
     let (reply, answer) = oneshot::channel();
     let receive = request("q", Command::Receive(receive(1)), reply);
     drop(answer);
+    let before = world.store.counts();
     world.step(0, vec![receive]).unwrap();
+    assert_eq!(world.store.counts().commits, before.commits);
+    assert_eq!(world.counters("q").available, 1);
+}
+
+#[test]
+fn messages_that_cannot_be_handed_over_come_back_in_the_next_turn() {
+    let mut world = World::new(1);
+    let info = world.create("q");
+    world.send("q", vec![message("a")]);
+    let messages = world.receive("q", 1);
+    // The client leaves between the turn and its answers.
+    let (reply, answer) = oneshot::channel();
+    drop(answer);
+    let mut turn = Turn::new(world.cores[0].now(), Duration::ZERO);
+    let parcel = Parcel::new(&info, Outcome::Received(messages), None);
+    turn.answers.push(Answered::Parcel(reply, Ok(parcel)));
+    world.cores[0].answer(turn);
     world.settle();
-    let expected = Counters { available: 1, ..Counters::default() };
-    assert_eq!(world.counters("q"), expected);
+    assert_eq!(world.counters("q"), Counters { available: 1, ..Counters::default() });
+}
+
+#[test]
+fn a_parcel_that_nobody_opens_sends_its_messages_back() {
+    let mut world = World::new(1);
+    let info = world.create("q");
+    world.send("q", vec![message("a")]);
+    let messages = world.receive("q", 1);
+    let (way_back, mailbox) = std::sync::mpsc::sync_channel(1);
+    let parcel = |messages| Parcel::new(&info, Outcome::Received(messages), Some(way_back.clone()));
+    drop(parcel(messages.clone()).open());
+    assert!(mailbox.try_recv().is_err());
+    drop(parcel(messages));
+    world.step(0, vec![mailbox.try_recv().unwrap()]).unwrap();
+    assert_eq!(world.counters("q"), Counters { available: 1, ..Counters::default() });
 }
 
 #[test]

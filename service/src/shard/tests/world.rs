@@ -7,9 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::engine::command::{
-    Accepted, Command, Delivered, Incoming, Outcome, Receipt, Receive,
-};
+use crate::engine::command::{Accepted, Command, Delivered, Incoming, Outcome, Receipt, Receive};
 use crate::engine::queue::Counters;
 use crate::env::{ManualClock, SeededRng};
 use crate::error::Error;
@@ -281,7 +279,7 @@ impl World {
             patience: Some(Patience { until, permit: None }),
             reply,
         };
-        (Request::Apply(apply), answer)
+        (Request::Apply(Box::new(apply)), answer)
     }
 
     /// Rows of messages under way.
@@ -301,7 +299,8 @@ impl World {
 }
 
 pub(super) fn request(name: &str, command: Command, reply: Reply<Parcel>) -> Request {
-    Request::Apply(Apply { key: key(name), queue: None, command, patience: None, reply })
+    let apply = Apply { key: key(name), queue: None, command, patience: None, reply };
+    Request::Apply(Box::new(apply))
 }
 
 /// What an answered poll got.
