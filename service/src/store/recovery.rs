@@ -58,7 +58,7 @@ pub fn recover(
     let logs = Logs::find(&db).map_err(disk)?;
     let check = logs.check().map_err(disk)?;
     let Some(damage) = check.damage else { return Ok(None) };
-    if damage.torn && check.later_records == 0 {
+    if damage.torn && check.later_records == 0 && check.synced_up_to.is_empty() {
         let Damage { log, offset, .. } = damage;
         tracing::info!(log, offset, "the log ends inside a record that was never finished");
         return Ok(None);
@@ -130,30 +130,29 @@ fn put_in_place(folder: &DataFolder, db: &Path, copy: &Path) -> io::Result<PathB
 /// The files of a closed database.
 struct Logs {
     db: PathBuf,
-    /// Live logs, by number: older ones are in the tables and only wait for their removal.
+    /// Live logs, by number.
     live: BTreeMap<u64, PathBuf>,
-    /// Whether the manifest said which logs are live, so that a gap between two of them is damage.
-    known: bool,
 }
 
 impl Logs {
     fn find(db: &Path) -> io::Result<Logs> {
+        // Older ones are in the tables and only wait for their removal.
         let oldest = oldest_needed(db)?;
         let mut live = BTreeMap::new();
         for path in files(db)? {
             if let Some(number) = log_number(&path)
-                && oldest.is_none_or(|oldest| oldest <= number)
+                && oldest <= number
             {
                 live.insert(number, path);
             }
         }
-        Ok(Logs { db: db.to_owned(), live, known: oldest.is_some() })
+        Ok(Logs { db: db.to_owned(), live })
     }
 
     fn check(&self) -> io::Result<LogCheck> {
         let mut check = LogCheck::default();
         for (number, path) in &self.live {
-            check.read(*number, self.known, File::open(path)?)?;
+            check.read(*number, File::open(path)?)?;
         }
         Ok(check)
     }
@@ -208,10 +207,10 @@ fn log_number(path: &Path) -> Option<u64> {
 }
 
 /// What the current manifest says is the oldest log still needed.
-fn oldest_needed(db: &Path) -> io::Result<Option<u64>> {
+fn oldest_needed(db: &Path) -> io::Result<u64> {
     match fs::read_to_string(db.join("CURRENT")) {
         Ok(name) => oldest_live_log(BufReader::new(File::open(db.join(name.trim()))?)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }
 }

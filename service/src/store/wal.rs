@@ -45,14 +45,14 @@ pub(super) struct Damage {
 }
 
 impl LogCheck {
-    /// Reads the next log. Without `follows`, a gap between the last log and this one means nothing.
-    pub(super) fn read(&mut self, log: u64, follows: bool, source: impl Read) -> io::Result<()> {
-        if !follows {
-            self.next_sequence = None;
-        }
+    /// Reads the next live log.
+    pub(super) fn read(&mut self, log: u64, source: impl Read) -> io::Result<()> {
         read_pieces(source, |piece| match piece {
             Piece::Record { offset, bytes } => self.record(log, offset, bytes),
-            Piece::Beginning { bytes } if self.damage.is_some() => self.later_record(bytes),
+            // Proof enough even if the rest is missing: the marker is the batch's first change.
+            Piece::Beginning { bytes } if self.damage.is_some() => {
+                self.later_batch(bytes);
+            }
             Piece::Beginning { .. } => {}
             Piece::Damage { offset, torn } => self.damaged(log, offset, torn),
         })
@@ -71,29 +71,31 @@ impl LogCheck {
             self.damaged(log, offset, false);
         }
         if self.damage.is_some() {
-            return self.later_record(bytes);
+            self.later_records += u64::from(self.later_batch(bytes));
+            return;
         }
         self.next_sequence = Some(batch.sequence + u64::from(batch.count));
     }
 
-    fn later_record(&mut self, bytes: &[u8]) {
-        let Some(batch) = WriteBatch::parse(bytes) else { return };
+    /// Takes the proofs out of a batch behind the damage; `false` if it is none of this log.
+    fn later_batch(&mut self, bytes: &[u8]) -> bool {
+        let Some(batch) = WriteBatch::parse(bytes) else { return false };
         // Behind damage we look for records at every byte, bodies of messages included: what looks
         // like a record but is older than what was read is not one of this log.
         if self.next_sequence.is_some_and(|next| batch.sequence < next) {
-            return;
+            return false;
         }
-        self.later_records += 1;
         for (shard, row) in batch.turns() {
             let known = self.synced_up_to.entry(shard).or_default();
             *known = row.synced_up_to.max(*known);
         }
+        true
     }
 }
 
-/// The number of the oldest log that a manifest still needs, as far as it says so. It is among the
-/// first fields of an edit, so nothing else needs to be understood.
-pub(super) fn oldest_live_log(manifest: impl Read) -> io::Result<Option<u64>> {
+/// The number of the oldest log that is still needed, as a manifest says; 0 while all are. It is
+/// among the first fields of an edit, so nothing behind it needs to be understood.
+pub(super) fn oldest_live_log(manifest: impl Read) -> io::Result<u64> {
     const COMPARATOR: u64 = 1;
     const LOG_NUMBER: u64 = 2;
     const NEXT_FILE: u64 = 3;
@@ -102,12 +104,12 @@ pub(super) fn oldest_live_log(manifest: impl Read) -> io::Result<Option<u64>> {
     const MAX_COLUMN_FAMILY: u64 = 203;
     const IGNORABLE: u64 = 1 << 13;
 
-    let mut oldest = None;
+    let mut oldest = 0;
     read_pieces(manifest, |piece| {
         let Piece::Record { mut bytes, .. } = piece else { return };
         while let Some(tag) = varint(&mut bytes) {
             match tag {
-                OLDEST_LIVE_LOG => oldest = oldest.max(varint(&mut bytes)),
+                OLDEST_LIVE_LOG => oldest = oldest.max(varint(&mut bytes).unwrap_or(0)),
                 LOG_NUMBER | NEXT_FILE | PREVIOUS_LOG | MAX_COLUMN_FAMILY => {
                     varint(&mut bytes);
                 }

@@ -231,7 +231,6 @@ fn any_byte_flipped_in_a_synced_turn_refuses() {
 
 #[test]
 fn a_log_cut_anywhere_behind_the_last_synced_byte_opens() {
-    // The last turn crosses a block, so that records of several fragments are cut too.
     let written = Written::new(5, 3, 40);
     let bytes = written.bytes();
     for end in written.record(3).end..=bytes.len() {
@@ -311,16 +310,88 @@ fn a_recovery_that_died_is_finished_by_the_next() {
     assert_eq!(folder.open().unwrap(), 6);
 }
 
+/// A database with two live logs: turns up to and including `first` are in the older one.
+fn two_logs(written: &Written, first: u64, damage: impl FnOnce(&mut Vec<u8>)) -> Folder {
+    let bytes = written.bytes();
+    let cut = written.record(first).end;
+    let mut older = bytes[..cut].to_vec();
+    damage(&mut older);
+    let folder = written.with_log(&older);
+    // All records are small and in one block, so they mean the same at the start of another log.
+    assert!(bytes.len() < 32_768);
+    fs::write(folder.path().join("db/001000.log"), &bytes[cut..]).unwrap();
+    folder
+}
+
 #[test]
-fn logs_that_are_gone_refuse_until_the_loss_is_accepted() {
-    let dir = tempfile::tempdir().unwrap();
-    // A log so short that turns span several.
-    let options = RocksOptions { memory_bytes: 3 << 20, log_bytes_max: 1, ..Default::default() };
-    let store = RocksStore::open(dir.path(), &options).unwrap();
-    for turn in 1..=200 {
-        store.commit(batch(turn, turn, 20_000), Durability::Synced).unwrap();
+fn two_logs_are_one() {
+    let written = Written::new(10, 10, 50);
+    assert_eq!(two_logs(&written, 5, |_| {}).open().unwrap(), 10);
+}
+
+#[test]
+fn an_older_log_that_ends_early_hides_the_newer_one() {
+    // RocksDB would leave the turn out and go on with the newer log.
+    let written = Written::new(10, 4, 50);
+    let turn_5 = written.record(5);
+    for missing in [turn_5.len(), 20, 1] {
+        let folder = two_logs(&written, 5, |log| log.truncate(log.len() - missing));
+        assert_eq!(folder.open().unwrap(), 4, "{missing} bytes missing");
     }
+    let written = Written::new(10, 10, 50);
+    for missing in [turn_5.len(), 20, 1] {
+        let folder = two_logs(&written, 5, |log| log.truncate(log.len() - missing));
+        assert_eq!(folder.refused(), 5, "{missing} bytes missing");
+    }
+}
+
+#[test]
+fn damage_in_a_log_that_is_no_longer_needed_means_nothing() {
+    let written = Written::new(10, 10, 50);
+    let folder = written.with_log(&written.bytes());
+    assert_eq!(folder.open().unwrap(), 10);
+    // The removal of the old log did not reach the disk, and a page of it is gone.
+    let log = folder.path().join(written.log.strip_prefix(written.dir.path()).unwrap());
+    assert!(!log.exists());
+    let mut bytes = written.bytes();
+    bytes[written.record(5)].fill(0);
+    fs::write(log, bytes).unwrap();
+    assert_eq!(folder.open().unwrap(), 11);
+    assert!(!folder.set_aside());
+}
+
+#[test]
+fn turns_of_several_shards_are_judged_by_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = RocksOptions::default();
+    let store = RocksStore::open(dir.path(), &options).unwrap();
+    let log = newest_log(dir.path());
+    let commit = |shard: u16, turn, synced_up_to| {
+        let row = TurnRow { turn, synced_up_to, engine_time: Timestamp(turn) };
+        let ops = vec![Op::Put(turn_key(shard), encode(&row))];
+        store.commit(Batch { ops }, Durability::Buffered).unwrap();
+        fs::metadata(&log).unwrap().len() as usize
+    };
+    // The first shard is far ahead of the second, whose last turn is about to be damaged.
+    commit(1, 900, 899);
+    let start = commit(2, 7, 6);
+    let end = commit(2, 8, 6);
+    commit(1, 901, 900);
+    let unharmed = fs::read(&log).unwrap();
+    commit(2, 9, 8);
+    let proof = fs::read(&log).unwrap();
     drop(store);
-    let folder = Folder(dir);
-    assert_eq!(folder.open().unwrap(), 200);
+    for (log_bytes, lost) in [(unharmed, None), (proof, Some(1))] {
+        let folder = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), folder.path());
+        let mut bytes = log_bytes;
+        bytes[start..end].fill(0);
+        fs::write(folder.path().join(log.strip_prefix(dir.path()).unwrap()), bytes).unwrap();
+        let turns = match RocksStore::open(folder.path(), &options) {
+            Err(OpenError::Lost { turns, .. }) => Some(turns),
+            Err(error) => panic!("{error}"),
+            Ok(_) => None,
+        };
+        assert_eq!(turns, lost);
+    }
 }
