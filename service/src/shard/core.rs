@@ -46,7 +46,7 @@ pub struct CoreOptions {
     /// Which queues there are; shared by all shards.
     pub catalogue: Arc<Catalogue>,
     /// The numbers of all shards.
-    pub stats: Arc<[ShardStats]>,
+    pub stats: Arc<[Arc<ShardStats>]>,
     /// Wait for the disk before answering what must not be lost.
     pub sync: bool,
     /// The number of this start, new for every start: sequence numbers and ids begin with it.

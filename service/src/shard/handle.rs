@@ -98,7 +98,7 @@ pub(super) struct Inner {
     pub(super) map: ShardMap,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) time: Arc<EngineTime>,
-    pub(super) stats: Arc<[ShardStats]>,
+    pub(super) stats: Arc<[Arc<ShardStats>]>,
     pub(super) mailboxes: Vec<SyncSender<Request>>,
     pub(super) receipts: ReceiptKey,
     pub(super) ids: IdHasher,
@@ -279,9 +279,9 @@ impl Shards {
         Ok(self.now())
     }
 
-    /// The numbers of every shard.
-    pub fn stats(&self) -> &[ShardStats] {
-        &self.inner.stats
+    /// The numbers of every shard, by its index.
+    pub fn stats(&self) -> Vec<Arc<ShardStats>> {
+        self.inner.stats.to_vec()
     }
 
     /// No commit has failed and no shard has died.

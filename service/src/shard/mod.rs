@@ -16,5 +16,7 @@ pub mod request;
 mod rows;
 pub mod start;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod waiters;

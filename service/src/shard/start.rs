@@ -260,8 +260,7 @@ impl Shards {
         let foundation = Foundation::lay(&*store, options.clock, options.accept_clock)?;
         let map = ShardMap::new(options.shards);
         let catalogue = Arc::new(Catalogue::default());
-        let stats: Arc<[ShardStats]> =
-            (0..map.shards()).map(|_| ShardStats::default()).collect();
+        let stats: Arc<[Arc<ShardStats>]> = (0..map.shards()).map(|_| Arc::default()).collect();
         let draining = Arc::new(AtomicBool::new(false));
         let stopping = Arc::new(AtomicBool::new(false));
         let healthy = Arc::new(AtomicBool::new(true));

@@ -1,0 +1,8 @@
+//! What a shard promises, shown on a store in memory with a clock that stands still.
+
+mod moves;
+mod polls;
+mod queues;
+mod served;
+mod turns;
+mod world;
