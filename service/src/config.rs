@@ -5,6 +5,7 @@
 //! their defaults, so that all three are parsed, checked and refused alike.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -159,6 +160,16 @@ pub enum Durability {
     Os,
     /// Nothing is kept beyond the end of the process; the data folder is not used
     Memory,
+}
+
+impl fmt::Display for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Durability::Fsync => "fsync",
+            Durability::Os => "os",
+            Durability::Memory => "memory",
+        })
+    }
 }
 
 /// Which limits are kept.

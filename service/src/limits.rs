@@ -82,8 +82,8 @@ pub const TAG_VALUE_CHARS_MAX: usize = 256;
 pub struct Limits {
     /// As in `--limits`.
     pub name: &'static str,
-    /// How long a deleted queue's name stays taken, and how long a purge keeps the next one away.
-    pub quarantine_s: u32,
+    /// A deleted queue's name stays taken for 60 seconds, and so long a purge keeps the next away.
+    pub sixty_second_rules: bool,
     /// Messages in flight per queue.
     pub in_flight_max: usize,
     /// The least `MaximumMessageSize`.
@@ -97,7 +97,7 @@ pub struct Limits {
 /// AWS to the letter, the 60-second rules included.
 pub const STRICT: Limits = Limits {
     name: "strict",
-    quarantine_s: 60,
+    sixty_second_rules: true,
     in_flight_max: IN_FLIGHT_MESSAGES_MAX,
     message_bytes_min: 1024,
     retention_s_min: 60,
@@ -106,7 +106,7 @@ pub const STRICT: Limits = Limits {
 
 /// AWS's limits, without the waiting.
 pub const STANDARD: Limits =
-    Limits { name: "standard", quarantine_s: 0, own_attributes: true, ..STRICT };
+    Limits { name: "standard", sixty_second_rules: false, own_attributes: true, ..STRICT };
 
 /// Without what only AWS's fleet needs.
 pub const RELAXED: Limits = Limits {

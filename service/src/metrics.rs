@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -238,7 +240,8 @@ impl fmt::Debug for Sources {
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         METRICS.iter().try_for_each(|metric| {
-            let encoder = encoder.encode_descriptor(metric.name, metric.help, None, metric.kind())?;
+            let encoder =
+                encoder.encode_descriptor(metric.name, metric.help, None, metric.kind())?;
             metric.encode(self, encoder)
         })
     }

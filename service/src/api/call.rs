@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::api::admission::{Admission, Ticket};
+use crate::api::admission::{Admission, Bounds, Ticket};
+use crate::config::Config;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -30,6 +31,32 @@ pub struct App {
     pub admission: Arc<Admission>,
     /// What is counted.
     pub metrics: Metrics,
+}
+
+impl App {
+    /// What requests share, as configured.
+    pub fn new(config: &Config, shards: Shards) -> Arc<App> {
+        let admission = Admission::new(Bounds {
+            requests_max: config.max_requests_in_flight,
+            bytes_max: config.max_bytes_in_flight,
+        });
+        let limits = config.limits();
+        let info = vec![
+            ("version", env!("CARGO_PKG_VERSION").to_string()),
+            ("durability", config.durability.to_string()),
+            ("limits", limits.name.to_string()),
+        ];
+        Arc::new(App {
+            limits,
+            account: config.account.clone(),
+            region: config.region.clone(),
+            public_url: config.public_url.clone(),
+            trusted_proxies: config.trust_proxy.clone(),
+            metrics: Metrics::new(info, admission.clone(), shards.clone()),
+            admission,
+            shards,
+        })
+    }
 }
 
 /// One request, after its headers were read.
@@ -93,9 +120,9 @@ impl Call<'_> {
     /// A client that signs for another region than its queues are in is a common mistake, and
     /// "does not exist" does not help to find it.
     fn hint_at_other_regions(&self, key: &QueueKey, url: &str) {
-        let in_url = url.split(['/', '.']).find_map(|part| {
-            Region::parse(part).filter(|_| part.split('-').count() >= 3)
-        });
+        let in_url = url
+            .split(['/', '.'])
+            .find_map(|part| Region::parse(part).filter(|_| part.split('-').count() >= 3));
         for region in [Some(self.app.region.clone()), in_url].into_iter().flatten() {
             let there = QueueKey { region, ..key.clone() };
             if there.region != key.region && self.app.shards.find(&there).is_some() {

@@ -169,9 +169,7 @@ impl Peer {
     fn metrics(&self) -> Reply {
         let mut reply = plain(StatusCode::OK, self.app.metrics.encode());
         let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        reply
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         reply
     }
 }
@@ -336,7 +334,8 @@ mod tests {
     fn the_region_is_that_of_the_credential_scope() {
         let header = "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/sqs/aws4_request, \
                       SignedHeaders=host, Signature=0";
-        let query = "/?X-Amz-Date=0&X-Amz-Credential=AKID%2F20260101%2Feu-west-1%2Fsqs%2Faws4_request";
+        let query =
+            "/?X-Amz-Date=0&X-Amz-Credential=AKID%2F20260101%2Feu-west-1%2Fsqs%2Faws4_request";
         assert_eq!(signed_region(&parts("/", &[("authorization", header)])), Some("eu-west-1"));
         assert_eq!(signed_region(&parts(query, &[])), Some("eu-west-1"));
         for odd in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=x"] {
@@ -371,10 +370,7 @@ mod tests {
         for odd in ["SendMessage", "amazonsqs.SendMessage", "AmazonSQS.", "AmazonSQS.Nonsense"] {
             assert!(matches!(find(odd), Err(Error::UnknownAction(_))), "{odd}");
         }
-        assert_eq!(
-            find_action(&HeaderMap::new()),
-            Err(Error::UnknownAction(String::new()))
-        );
+        assert_eq!(find_action(&HeaderMap::new()), Err(Error::UnknownAction(String::new())));
     }
 
     #[tokio::test]

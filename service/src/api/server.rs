@@ -69,7 +69,10 @@ pub async fn serve(listeners: Vec<TcpListener>, app: Arc<App>, stop: Cancellatio
     connections.close();
     app.shards.drain();
     if timeout(DRAIN_TIME_MAX, connections.wait()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "stopping before all requests are answered");
+        tracing::warn!(
+            connections = connections.len(),
+            "stopping before all requests are answered"
+        );
     }
 }
 
@@ -90,7 +93,10 @@ async fn accept(
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                #[allow(clippy::disallowed_methods, reason = "the kernel's time, not the engine's")]
+                #[allow(
+                    clippy::disallowed_methods,
+                    reason = "the kernel's time, not the engine's"
+                )]
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -98,12 +104,7 @@ async fn accept(
 }
 
 /// One connection, from its first byte to its last.
-async fn converse(
-    stream: TcpStream,
-    remote: SocketAddr,
-    app: Arc<App>,
-    stop: CancellationToken,
-) {
+async fn converse(stream: TcpStream, remote: SocketAddr, app: Arc<App>, stop: CancellationToken) {
     let _open = app.metrics.connection();
     // Answers are written whole; waiting for more to send would only delay them.
     let set_up = stream.set_nodelay(true).and_then(|()| stream.local_addr());

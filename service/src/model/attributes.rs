@@ -251,10 +251,7 @@ const fn row(
     QueueAttribute { name, counted: false, rule, show }
 }
 
-const fn counted(
-    name: &'static str,
-    show: fn(&View<'_>) -> Option<String>,
-) -> QueueAttribute {
+const fn counted(name: &'static str, show: fn(&View<'_>) -> Option<String>) -> QueueAttribute {
     QueueAttribute { name, counted: true, rule: Rule::ReadOnly, show }
 }
 

@@ -33,9 +33,10 @@ pub(super) fn parse_redrive(text: &str) -> Result<Option<RedrivePolicy>, Error> 
                 .into(),
         ));
     }
-    let target = target.as_str().filter(|arn| QueueKey::parse_arn(arn).is_some()).ok_or_else(
-        || refuse("Dead-letter target ARN should be fully qualified ARN.".into()),
-    )?;
+    let target = target
+        .as_str()
+        .filter(|arn| QueueKey::parse_arn(arn).is_some())
+        .ok_or_else(|| refuse("Dead-letter target ARN should be fully qualified ARN.".into()))?;
     let max_receive_count = match count {
         Value::String(digits) => parse_number(digits),
         number => number.as_u64().and_then(|count| u32::try_from(count).ok()),
@@ -126,8 +127,7 @@ pub(super) fn parse_policy(text: &str) -> Result<Option<String>, Error> {
     if text.is_empty() {
         return Ok(None);
     }
-    let invalid =
-        || Error::InvalidAttributeValue("Invalid value for the parameter Policy.".into());
+    let invalid = || Error::InvalidAttributeValue("Invalid value for the parameter Policy.".into());
     if text.len() > limits::POLICY_BYTES_MAX {
         return Err(Error::OverLimit(
             format!("Policies cannot be longer than {} bytes", limits::POLICY_BYTES_MAX).into(),

@@ -76,12 +76,13 @@ impl Page {
             let name = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
             QueueName::parse(&name).ok()
         };
-        let after = match next_token.filter(|token| !token.is_empty()) {
-            None => None,
-            Some(token) => Some(read(&token).ok_or_else(|| {
-                Error::InvalidParameter("Invalid or expired next token.".into())
-            })?),
-        };
+        let after =
+            match next_token.filter(|token| !token.is_empty()) {
+                None => None,
+                Some(token) => Some(read(&token).ok_or_else(|| {
+                    Error::InvalidParameter("Invalid or expired next token.".into())
+                })?),
+            };
         Ok(Page { max, after, wants_token: max_results.is_some() })
     }
 

@@ -446,7 +446,8 @@ mod tests {
 
     #[test]
     fn bodies_have_the_characters_of_xml() {
-        for legal in ["\t\n\r !~\u{7f}", "née ☕", "\u{d7ff}\u{e000}\u{fffd}\u{10000}\u{10ffff}"] {
+        for legal in ["\t\n\r !~\u{7f}", "née ☕", "\u{d7ff}\u{e000}\u{fffd}\u{10000}\u{10ffff}"]
+        {
             assert!(has_legal_characters(legal), "{legal:?}");
         }
         for illegal in ["\0", "a\u{b}", "\u{1f}", "a\u{fffe}", "\u{ffff}"] {
@@ -465,7 +466,8 @@ mod tests {
         ] {
             assert!(attribute(legal).is_ok(), "{legal}");
         }
-        let no_string = "Message (user) attribute 'a' must contain a non-empty value of type 'String'.";
+        let no_string =
+            "Message (user) attribute 'a' must contain a non-empty value of type 'String'.";
         let wrong_type = "The type of message (user) attribute 'a' is invalid. You must use only the \
                           following supported type prefixes: Binary, Number, String.";
         #[rustfmt::skip]
@@ -490,7 +492,8 @@ mod tests {
         for legal in ["0", "-0.5", "+3", "1e126", "-1e128", "00012", &"9".repeat(38)] {
             assert!(is_number(legal), "{legal}");
         }
-        for illegal in ["", "-", ".", "1e127", "-1e129", "inf", "NaN", "0x1", "1,5", &"9".repeat(39)]
+        for illegal in
+            ["", "-", ".", "1e127", "-1e129", "inf", "NaN", "0x1", "1,5", &"9".repeat(39)]
         {
             assert!(!is_number(illegal), "{illegal}");
         }
@@ -501,7 +504,8 @@ mod tests {
         for legal in ["a", "A-b_c.d", "größe", &"n".repeat(256), "awsome", "amazonas"] {
             assert_eq!(check_attribute_name(legal), Ok(()), "{legal}");
         }
-        for illegal in ["", ".a", "a.", "a..b", "a b", "AWS.x", "aws.x", "amazon.x", &"n".repeat(257)]
+        for illegal in
+            ["", ".a", "a.", "a..b", "a b", "AWS.x", "aws.x", "amazon.x", &"n".repeat(257)]
         {
             assert!(check_attribute_name(illegal).is_err(), "{illegal}");
         }

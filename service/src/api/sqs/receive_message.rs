@@ -11,9 +11,9 @@ use super::message::{AttributeInput, not_for_this_kind, parse_id};
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits::{self, Limits};
+use crate::model::message::{Attribute, Content, ReceivedMessage};
 use crate::model::queue::QueueKind;
 use crate::model::rows::Moved;
-use crate::model::message::{Attribute, Content, ReceivedMessage};
 use crate::model::time::Millis;
 use crate::model::{attributes, digest};
 use crate::shard::handle::{QueueInfo, ReceiveRequest};
@@ -306,7 +306,10 @@ mod tests {
     fn patterns_select_by_prefix() {
         let selected = |patterns: &[&str]| {
             let selection = UserSelection::new(patterns.iter().map(|p| p.to_string()).collect());
-            ["City", "col.x", "color"].into_iter().filter(|n| selection.selects(n)).collect::<Vec<_>>()
+            ["City", "col.x", "color"]
+                .into_iter()
+                .filter(|n| selection.selects(n))
+                .collect::<Vec<_>>()
         };
         assert_eq!(selected(&["col.*"]), ["col.x", "color"]);
         assert_eq!(selected(&["col"]), [""; 0]);

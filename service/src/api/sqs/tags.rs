@@ -43,9 +43,13 @@ mod tests {
     #[test]
     fn tags_have_bounded_keys_and_values_of_the_alphabet() {
         assert!(legal(&[("Größe", ""), (&"k".repeat(128), &"v".repeat(256)), ("a b", "x@y=z")]));
-        for (key, value) in
-            [("", "v"), (&*"k".repeat(129), "v"), ("k", &*"v".repeat(257)), ("AWS:k", "v"), ("k", "#")]
-        {
+        for (key, value) in [
+            ("", "v"),
+            (&*"k".repeat(129), "v"),
+            ("k", &*"v".repeat(257)),
+            ("AWS:k", "v"),
+            ("k", "#"),
+        ] {
             assert!(!legal(&[(key, value)]), "{key}={value}");
         }
     }
