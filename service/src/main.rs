@@ -19,7 +19,7 @@ use stanchion_service::shard::handle::Shards;
 use stanchion_service::shard::start::{DurabilityLevel, Failure, StartOptions};
 use stanchion_service::store::Store;
 use stanchion_service::store::memory::MemoryStore;
-use stanchion_service::store::recovery::Loss;
+use stanchion_service::store::rocks::Loss;
 use stanchion_service::store::rocks::{self, RocksOptions, RocksStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};

@@ -283,7 +283,11 @@ impl Auditor {
         }
         for (number, letter) in self.letters.iter().enumerate() {
             let sure = letter.acknowledged && !letter.delete_asked && !letter.maybe_gone;
-            assert!(!sure || times[number] == 1, "letter {number} is there {} times", times[number]);
+            assert!(
+                !sure || times[number] == 1,
+                "letter {number} is there {} times",
+                times[number]
+            );
             assert!(times[number] <= 1, "letter {number} is there {} times", times[number]);
             let gone = letter.void || letter.deleted_at.is_some();
             assert!(!gone || times[number] == 0, "letter {number} should not be: {letter:?}");

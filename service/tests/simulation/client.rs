@@ -21,9 +21,15 @@ pub(crate) struct Pending {
 pub(crate) enum Asked {
     /// These letters, by number.
     Send(Vec<usize>),
-    Receive { queue: usize, visibility_ms: u64 },
+    Receive {
+        queue: usize,
+        visibility_ms: u64,
+    },
     Delete(Vec<Held>),
-    Change { held: Held, span_ms: u64 },
+    Change {
+        held: Held,
+        span_ms: u64,
+    },
     Purge(usize),
     Recreate(usize),
 }

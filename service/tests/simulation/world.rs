@@ -122,7 +122,10 @@ impl World {
                 self.clock.set_wall(Duration::from_secs(wall));
             }
             960..970 => self.hang_up(),
-            970..976 => self.store.inject(Fault::Reads(1 + self.below_usize(5) as u32)),
+            970..976 => {
+                let reads = 1 + self.below_usize(5) as u32;
+                self.store.inject(Fault::Reads(reads));
+            }
             976..984 => self.store.inject(Fault::CommitLost),
             984..990 => self.store.inject(Fault::CommitUncertain),
             990..993 => self.crash(false),
@@ -229,9 +232,9 @@ impl World {
         let mut chosen: Vec<Held> = Vec::new();
         for _ in 0..=self.below(3) {
             let Some(held) = self.some_held() else { break };
-            let fits = chosen.first().is_none_or(|first| {
-                first.queue == held.queue && first.identity == held.identity
-            });
+            let fits = chosen
+                .first()
+                .is_none_or(|first| first.queue == held.queue && first.identity == held.identity);
             if fits && chosen.iter().all(|other| other.letter != held.letter) {
                 chosen.push(held);
             }
@@ -262,7 +265,8 @@ impl World {
     }
 
     fn ask_to_empty(&mut self, queue: usize, asked: Asked) {
-        let sources = |queue| STAGES.iter().enumerate().filter(move |(_, s)| s.dead_letters == Some(queue));
+        let sources =
+            |queue| STAGES.iter().enumerate().filter(move |(_, s)| s.dead_letters == Some(queue));
         let sources: Vec<usize> = sources(queue).map(|(at, _)| at).collect();
         // A message of a circle may be anywhere in it.
         self.auditor.empties(queue, &sources);
@@ -304,7 +308,10 @@ impl World {
     ) {
         let (reply, answer) = oneshot::channel();
         let key = key_of(queue);
-        self.post(queue, Request::Apply(Apply { key, queue: identity, command, patience, reply }));
+        self.post(
+            queue,
+            Request::Apply(Box::new(Apply { key, queue: identity, command, patience, reply })),
+        );
         self.pending.push(Pending { asked, step: self.steps, answer: Answer::Parcel(answer) });
     }
 
@@ -355,7 +362,7 @@ impl World {
         });
         let key = key_of(queue);
         let apply = Apply { key, queue: None, command, patience: None, reply };
-        self.post(queue, Request::Apply(apply));
+        self.post(queue, Request::Apply(Box::new(apply)));
         self.run_until_quiet();
         match answer.try_recv() {
             Ok(Ok(parcel)) => match parcel.open() {
@@ -459,7 +466,8 @@ impl World {
                 Some(shard) => self.turn_of(shard, self.mailboxes[shard].len()),
                 None => {
                     // Retries wait for a few milliseconds; nothing else is this soon by accident.
-                    let soon = |wake| matches!(wake, Wake::In(span) if span <= Duration::from_millis(10));
+                    let soon =
+                        |wake| matches!(wake, Wake::In(span) if span <= Duration::from_millis(10));
                     if !self.cores.iter().any(|core| soon(core.wake())) {
                         return;
                     }
