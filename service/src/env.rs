@@ -1,5 +1,5 @@
 //! The only doors to time and randomness. Everything else is handed a [`Clock`] or an
-//! [`Rng`](crate::engine::command::Rng); `clippy.toml` sees to it.
+//! [`Rng`]; `clippy.toml` sees to it.
 
 use std::cell::RefCell;
 use std::sync::Mutex;

@@ -3,6 +3,7 @@
 mod moves;
 mod polls;
 mod queues;
+mod random;
 mod served;
 mod turns;
 mod world;
