@@ -129,7 +129,9 @@ impl Worker {
             self.ledger.send_begun(&key);
             let send = self.sqs.send_message().queue_url(&self.url);
             let send = send.message_body(Ledger::body(&key)).message_group_id(&line);
-            if send.message_deduplication_id(number.to_string()).send().await.is_err() {
+            // The whole queue is the scope, so the group is part of the id.
+            let id = format!("{line}-{number}");
+            if send.message_deduplication_id(id).send().await.is_err() {
                 return;
             }
             self.ledger.sent(&key);
