@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
 use crate::{binary, http};
@@ -106,6 +106,13 @@ impl Server {
         ended(&mut self.child).expect("the server ends when asked to")
     }
 
+    /// Has every write to a file fail from now on, as on a broken disk.
+    pub fn fail_writes(&self) {
+        let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+        let pid = Pid::from_child(&self.child);
+        prlimit(Some(pid), Resource::Fsize, nothing).expect("our child's limits can be lowered");
+    }
+
     /// The process id, for reading `/proc`.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -126,9 +133,21 @@ impl Server {
         &self.folder
     }
 
-    /// Everything it has said so far, both streams.
+    /// Everything that has been heard from it so far, both streams.
     pub fn output(&self) -> String {
         self.output.text()
+    }
+
+    /// Whether it says `text` at last: what it wrote may take a moment to be heard.
+    pub fn says(&self, text: &str) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if self.output().contains(text) {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        false
     }
 }
 
@@ -146,9 +165,13 @@ impl Drop for Server {
     }
 }
 
-/// Starts a server and waits until it answers `/ready`.
+/// Starts a server and waits until it answers `/ready`, with whatever status: with a full disk it
+/// is never ready.
 fn launch(folder: &Path, args: &[String]) -> Result<(Child, SocketAddr, Output), Refused> {
-    let mut child = Command::new(binary::stanchiond())
+    let mut child = Command::new("sh")
+        // A write beyond the limit of `fail_writes` is to fail rather than to end the process.
+        .args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#])
+        .arg(binary::stanchiond())
         .arg("--data")
         .arg(folder)
         .args(["--listen", "127.0.0.1:0"])
@@ -175,8 +198,8 @@ fn launch(folder: &Path, args: &[String]) -> Result<(Child, SocketAddr, Output),
         }
         return Err(Refused { status, output: output.text() });
     };
-    while http::get_blocking(address, "/ready").ok() != Some(200) {
-        assert!(Instant::now() < deadline, "never ready:\n{}", output.text());
+    while http::get_blocking(address, "/ready").is_err() {
+        assert!(Instant::now() < deadline, "it does not answer:\n{}", output.text());
         if let Some(status) = child.try_wait().expect("the server is our child") {
             return Err(Refused { status, output: output.text() });
         }

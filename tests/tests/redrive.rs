@@ -71,7 +71,7 @@ async fn a_fifo_move_frees_the_group_and_renews_the_numbers() {
     let server = Server::start();
     let sqs = client(&server);
     let (source, dead) = pair(&sqs, ".fifo").await;
-    send_to_group(&sqs, &dead, "g", "first in dead").await;
+    send_to_group(&sqs, &dead, "g", "first-in-dead").await;
     send_to_group(&sqs, &source, "g", "poison").await;
     send_to_group(&sqs, &source, "g", "next").await;
     let one = sqs.receive_message().queue_url(&source).send().await.unwrap().messages.unwrap();
@@ -80,7 +80,7 @@ async fn a_fifo_move_frees_the_group_and_renews_the_numbers() {
     assert_eq!(sdk::body(&sdk::receive_one(&sqs, &source).await), "next");
 
     let messages = sdk::receive(&sqs, &dead, 20).await;
-    assert_eq!(sdk::bodies(&messages), ["first in dead", "poison"]);
+    assert_eq!(sdk::bodies(&messages), ["first-in-dead", "poison"]);
     let moved = &messages[1];
     assert_eq!(sdk::system(moved, "MessageGroupId"), "g");
     assert_eq!(Some(sdk::system(moved, "MessageDeduplicationId")), moved.message_id());
