@@ -94,13 +94,15 @@ impl Call<'_> {
 
     /// The queue that a `QueueUrl` parameter means.
     pub fn queue(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
-        let key = self.queue_key(url)?;
-        self.find(&key).inspect_err(|_| self.hint_at_other_regions(&key, url.unwrap_or_default()))
+        self.find(&self.queue_key(url)?, url)
     }
 
-    /// A queue by its name.
-    pub fn find(&self, key: &QueueKey) -> Result<Arc<QueueInfo>, Error> {
-        self.app.shards.find(key).ok_or(Error::QueueDoesNotExist)
+    /// A queue by its name, which came from `url` if the client gave one.
+    pub fn find(&self, key: &QueueKey, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        self.app.shards.find(key).ok_or_else(|| {
+            self.hint_at_other_regions(key, url.unwrap_or_default());
+            Error::QueueDoesNotExist
+        })
     }
 
     /// Under which URL the client of this request reaches a queue.

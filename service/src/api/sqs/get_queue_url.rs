@@ -38,7 +38,7 @@ impl Action for GetQueueUrl {
             None => call.account.clone(),
         };
         let key = QueueKey { account, region: call.region.clone(), name };
-        let queue = call.find(&key)?;
+        let queue = call.find(&key, None)?;
         Ok(QueueUrlOutput { queue_url: call.queue_url(&queue.key) })
     }
 }

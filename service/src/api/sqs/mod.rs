@@ -105,4 +105,17 @@ mod tests {
         }
         assert!(matches!(find("sendMessage"), Err(Error::UnknownAction(_))));
     }
+
+    #[test]
+    fn the_readme_lists_exactly_these_actions() {
+        let readme = include_str!("../../../../README.md");
+        let (_, list) = readme.split_once("<!-- actions:").expect("the list begins");
+        let (list, _) = list.split_once("<!-- end of actions -->").expect("the list ends");
+        let listed: Vec<&str> = list
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.strip_suffix("` | supported |"))
+            .collect();
+        let served: Vec<&str> = ACTIONS.iter().map(|row| row.name).collect();
+        assert_eq!(listed, served);
+    }
 }
