@@ -98,6 +98,13 @@ impl Auditor {
         }
     }
 
+    /// A message may be hidden for less time from now on, whatever the answer will be.
+    pub(crate) fn asks_to_change(&mut self, held: &Held, span_ms: u64, now_ms: u64) {
+        if let Some(last) = &mut self.letters[held.letter].last {
+            last.hidden_until_ms = last.hidden_until_ms.min(now_ms + span_ms);
+        }
+    }
+
     /// A queue is about to be emptied or replaced: of what is or may be there, nothing is certain.
     pub(crate) fn empties(&mut self, queue: usize, sources: &[usize]) {
         for letter in &mut self.letters {
@@ -157,20 +164,14 @@ impl Auditor {
             (Asked::Delete(held), Outcome::Done(results)) => {
                 for (held, result) in held.iter().zip(results) {
                     self.note(result.is_ok().into());
-                    if result.is_ok() {
+                    // Where dead letters leave, the message may have left before: then its old
+                    // handle deletes nothing, and says so to nobody.
+                    if result.is_ok() && self.queues[held.queue].max_receives.is_none() {
                         self.letters[held.letter].deleted_at = Some(step);
                     }
                 }
             }
-            (Asked::Change { held, span_ms }, Outcome::Done(results)) => {
-                self.note(results[0].is_ok().into());
-                let letter = &mut self.letters[held.letter];
-                // Whether it had an effect depends on whether it was still in flight; what is sure
-                // is the later of both ends. An earlier end may have been set.
-                if let (Ok(()), Some(last)) = (results[0], &mut letter.last) {
-                    last.hidden_until_ms = last.hidden_until_ms.min(now_ms + span_ms);
-                }
-            }
+            (Asked::Change, Outcome::Done(results)) => self.note(results[0].is_ok().into()),
             (asked, outcome) => panic!("{asked:?} was answered with {outcome:?}"),
         }
     }
@@ -260,8 +261,8 @@ impl Auditor {
             }
             if let Some(last) = other.last.filter(|last| last.queue == queue && last.seq < seq) {
                 let hidden = now_ms < last.hidden_until_ms;
-                let max = self.queues[queue].max_receives;
-                let may_have_left = max.is_some_and(|max| last.count >= max);
+                // Receives whose answers were lost count as well.
+                let may_have_left = self.queues[queue].max_receives.is_some();
                 assert!(!hidden, "letter {number} overtook {other_number}, which is in flight");
                 assert!(may_have_left, "letter {number} overtook {other_number}, which is there");
             }

@@ -26,12 +26,9 @@ pub(crate) enum Asked {
         visibility_ms: u64,
     },
     Delete(Vec<Held>),
-    Change {
-        held: Held,
-        span_ms: u64,
-    },
-    Purge(usize),
-    Recreate(usize),
+    Change,
+    Purge,
+    Recreate,
 }
 
 /// A message a client holds a handle of.
@@ -54,7 +51,7 @@ pub(crate) enum Came {
     NotYet,
     /// The server died; nobody knows.
     Unknown,
-    Refused(Error),
+    Refused,
     Outcome(QueueId, Outcome),
     Done,
 }
@@ -67,13 +64,13 @@ impl Pending {
                     let queue = parcel.queue;
                     Came::Outcome(queue, parcel.open())
                 }
-                Ok(Err(error)) => Came::Refused(error),
+                Ok(Err(_)) => Came::Refused,
                 Err(TryRecvError::Empty) => Came::NotYet,
                 Err(TryRecvError::Closed) => Came::Unknown,
             },
             Answer::Unit(receiver) => match receiver.try_recv() {
                 Ok(Ok(())) => Came::Done,
-                Ok(Err(error)) => Came::Refused(error),
+                Ok(Err(_)) => Came::Refused,
                 Err(TryRecvError::Empty) => Came::NotYet,
                 Err(TryRecvError::Closed) => Came::Unknown,
             },

@@ -65,6 +65,7 @@ pub(crate) struct World {
     /// How many shards each start has, in turn.
     shard_counts: Vec<usize>,
     starts: usize,
+    in_flight_max: usize,
     pending: Vec<Pending>,
     held: Vec<Held>,
     auditor: Auditor,
@@ -92,6 +93,7 @@ impl World {
             map: ShardMap::new(1),
             shard_counts: shard_counts.to_vec(),
             starts: 0,
+            in_flight_max: 40,
             pending: Vec::new(),
             held: Vec::new(),
             auditor,
@@ -140,6 +142,7 @@ impl World {
     /// The play ends: everything is received once more, and the auditor settles up.
     pub(crate) fn finish(&mut self) -> u64 {
         // A start takes away injected faults and whoever still waits.
+        self.in_flight_max = usize::MAX;
         self.crash(false);
         self.run_until_quiet();
         self.clock.advance(Duration::from_secs(3600));
@@ -151,6 +154,7 @@ impl World {
                 let messages = self.receive_now(queue);
                 found += messages.len();
                 left.extend(messages.iter().map(letter_of));
+                self.delete_now(queue, &messages);
             }
             if found == 0 {
                 break;
@@ -181,8 +185,8 @@ impl World {
             0..70 => self.ask_to_receive(queue),
             70..90 => self.ask_to_delete(),
             90..97 => self.ask_to_change(),
-            97..98 => self.ask_to_empty(queue, Asked::Purge(queue)),
-            98..99 => self.ask_to_empty(queue, Asked::Recreate(queue)),
+            97..98 => self.ask_to_empty(queue, Asked::Purge),
+            98..99 => self.ask_to_empty(queue, Asked::Recreate),
             _ => {}
         }
     }
@@ -249,9 +253,10 @@ impl World {
     fn ask_to_change(&mut self) {
         let Some(held) = self.some_held() else { return };
         let span_ms = [0, 1_000, 30_000][self.below_usize(3)];
+        let now_ms = self.now_ms();
+        self.auditor.asks_to_change(&held, span_ms, now_ms);
         let command = Command::ChangeVisibility(vec![(held.receipt, Millis(span_ms))]);
-        let (queue, identity) = (held.queue, held.identity);
-        self.apply(queue, Some(identity), command, None, Asked::Change { held, span_ms });
+        self.apply(held.queue, Some(held.identity), command, None, Asked::Change);
     }
 
     fn some_held(&mut self) -> Option<Held> {
@@ -273,7 +278,7 @@ impl World {
         let key = key_of(queue);
         let (reply, answer) = oneshot::channel();
         match asked {
-            Asked::Purge(_) => self.post(queue, Request::Purge { key, reply }),
+            Asked::Purge => self.post(queue, Request::Purge { key, reply }),
             _ => {
                 self.post(queue, Request::Delete { key, reply });
                 self.create(queue);
@@ -335,7 +340,7 @@ impl World {
             match waiting.look() {
                 Came::NotYet => self.pending.push(waiting),
                 Came::Unknown => self.auditor.never_hears(&waiting.asked, now_ms),
-                Came::Refused(_) => self.auditor.hears_no(&waiting.asked, now_ms),
+                Came::Refused => self.auditor.hears_no(&waiting.asked, now_ms),
                 Came::Done => {}
                 Came::Outcome(identity, outcome) => {
                     let asked = &waiting.asked;
@@ -374,6 +379,15 @@ impl World {
         }
     }
 
+    fn delete_now(&mut self, queue: usize, messages: &[Delivered]) {
+        let (reply, _) = oneshot::channel();
+        let receipt = |m: &Delivered| Receipt { place: m.place, nonce: m.nonce };
+        let command = Command::Delete(messages.iter().map(receipt).collect());
+        let key = key_of(queue);
+        let apply = Apply { key, queue: None, command, patience: None, reply };
+        self.post(queue, Request::Apply(Box::new(apply)));
+    }
+
     // ---- the process
 
     /// A start: new cores on what the store has.
@@ -398,7 +412,7 @@ impl World {
                     sync: true,
                     epoch: foundation.server.epoch,
                     rng: SeededRng::new(self.rng.next_u64()),
-                    in_flight_max: 40,
+                    in_flight_max: self.in_flight_max,
                     window_bytes_max: [0, 2_000, 1 << 20][self.below_usize(3)],
                     sixty_second_rules: false,
                     draining: Arc::new(AtomicBool::new(false)),
