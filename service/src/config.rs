@@ -52,6 +52,11 @@ pub enum Task {
 
 /// How the server is to run.
 #[derive(Clone, Debug, Args)]
+#[allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "what is said of an option is its help text, where markup would show"
+)]
 pub struct Config {
     /// Reads further options from a TOML file
     #[arg(long, value_name = "FILE", global = true)]

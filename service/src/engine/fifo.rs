@@ -250,7 +250,7 @@ impl Queue {
         let mut choice = Choice::default();
         let mut ready_after = None;
         let mut line_from = self.line.from;
-        let mut line_page = Vec::new().into_iter();
+        let mut line_page = [].iter().copied();
         let mut line_ended = false;
         let mut ready_next = self.returned_next;
         while choice.given < quota && choice.candidates.len() < STEP_ROWS_MAX {
@@ -277,7 +277,7 @@ impl Queue {
                 } else {
                     line_ended = true;
                 }
-                line_page = found.to_vec().into_iter();
+                line_page = found.iter().copied();
                 line_page.next()
             });
             match next {

@@ -5,6 +5,12 @@ use crate::model::fifo::{GroupHash, Seq};
 use crate::model::rows::{DedupKey, DedupRow, GroupRow, Lane, LinePlace, MessageRow, Place};
 use crate::model::time::Timestamp;
 
+/// Messages, and where the next page begins; `None` when this is the last.
+type MessagePage<'a> = (&'a [(Seq, MessageRow)], Option<Seq>);
+
+/// Timers, and whether they are the last.
+type TimerPage<'a> = (&'a [(Timestamp, Seq, Option<GroupHash>)], bool);
+
 /// A view of the loaded rows. Each question is answered, or noted as missing: a caller asks all it
 /// can before it gives up, so that one round of loading brings as much as possible.
 pub(super) struct Reader<'a> {
@@ -47,7 +53,7 @@ impl<'a> Reader<'a> {
         lane: Lane,
         from: Seq,
         rows: usize,
-    ) -> Option<(&'a [(Seq, MessageRow)], Option<Seq>)> {
+    ) -> Option<MessagePage<'a>> {
         match self.ask(Need::Messages { lane, from, rows })? {
             Answer::Messages(found, next) => Some((found, *next)),
             other => mismatch(other),
@@ -59,7 +65,7 @@ impl<'a> Reader<'a> {
         from: (Timestamp, Seq),
         until: Timestamp,
         rows: usize,
-    ) -> Option<(&'a [(Timestamp, Seq, Option<GroupHash>)], bool)> {
+    ) -> Option<TimerPage<'a>> {
         match self.ask(Need::Timers { from, until, rows })? {
             Answer::Timers(found, exhausted) => Some((found, *exhausted)),
             other => mismatch(other),

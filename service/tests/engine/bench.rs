@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stanchion_service::engine::command::{
-    Answer, Command, Context, Departure, Effects, Incoming, Loaded, Need, Outcome, Receive, Rng,
-    Step,
+    Answer, Command, Context, Departure, Effects, Incoming, Loaded, Need, Outcome, Rng, Step,
 };
 use stanchion_service::engine::queue::Queue;
 use stanchion_service::error::Error;
@@ -216,7 +215,7 @@ impl Bench {
             let place = Place { lane: row.lane, seq: *seq };
             assert!(rows.messages.contains_key(&place), "a delivery without a message: {seq:?}");
         }
-        for (&(due_at, seq), _) in &rows.timers {
+        for &(due_at, seq) in rows.timers.keys() {
             let row = &rows.messages[&Place { lane: Lane::Delayed, seq }];
             assert_eq!(row.head.due_at, Some(due_at));
             assert!(!rows.deliveries.contains_key(&seq), "a timer of a received message");
@@ -257,11 +256,6 @@ pub(crate) fn incoming(
         group: group.map(|group| GroupHash(hash(group))),
         dedup: dedup.map(|dedup| DedupHash(hash(dedup))),
     }
-}
-
-/// A receive of up to `max` messages, with the queue's visibility timeout.
-pub(crate) fn receive(max: usize) -> Receive {
-    Receive { max, visibility: None, attempt: None, patient: false }
 }
 
 /// Distinct for distinct short texts.
