@@ -221,7 +221,7 @@ fn has_legal_characters(text: &str) -> bool {
     let is_control = |byte: u8| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r');
     // Without an early end, so that the compiler makes vectors of it: nearly every body is legal.
     let controls = text.bytes().fold(false, |found, byte| found | is_control(byte));
-    !controls && !text.contains(['\u{fffe}', '\u{ffff}'])
+    !controls && (text.is_ascii() || !text.contains(['\u{fffe}', '\u{ffff}']))
 }
 
 /// A message's own delay (facts sheet, 4.7).
