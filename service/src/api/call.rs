@@ -68,9 +68,9 @@ pub struct Call<'a> {
     /// Where: the region of the credential scope, or the configured one.
     pub region: Region,
     /// `X-Amzn-Trace-Id`.
-    pub trace_header: Option<&'a str>,
+    pub trace_header: Option<String>,
     /// What the client called this server.
-    pub origin: Origin<'a>,
+    pub origin: Origin,
     /// The request's place among those in progress.
     pub ticket: &'a Ticket,
     /// For the log.
@@ -78,12 +78,12 @@ pub struct Call<'a> {
 }
 
 /// The scheme and the host (with port) that the client used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
     /// `http` or `https`.
-    pub scheme: &'a str,
+    pub scheme: &'static str,
     /// As in the `Host` header.
-    pub host: &'a str,
+    pub host: String,
 }
 
 impl Call<'_> {
@@ -108,7 +108,7 @@ impl Call<'_> {
     /// Under which URL the client of this request reaches a queue.
     pub fn queue_url(&self, key: &QueueKey) -> String {
         let (account, name) = (key.account.as_str(), &key.name);
-        match (&self.app.public_url, self.origin) {
+        match (&self.app.public_url, &self.origin) {
             (Some(base), _) => format!("{base}/{account}/{name}"),
             (None, Origin { scheme, host }) => format!("{scheme}://{host}/{account}/{name}"),
         }

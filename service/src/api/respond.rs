@@ -69,7 +69,7 @@ impl Peer {
             (&Method::GET, "/metrics") => self.metrics(),
             _ => match text_header(&parts.headers, header::CONTENT_TYPE) {
                 Some(content_type) if json::recognises(content_type) => {
-                    self.answer(Protocol::Json, &parts, body, request_id).await
+                    self.answer(Protocol::Json, parts, body, request_id).await
                 }
                 // The answer of AWS to a request that names no action (facts sheet, 1.5).
                 _ => plain(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n"),
@@ -85,7 +85,7 @@ impl Peer {
     async fn answer(
         &self,
         protocol: Protocol,
-        parts: &Parts,
+        parts: Parts,
         body: Incoming,
         request_id: &str,
     ) -> Reply {
@@ -112,7 +112,7 @@ impl Peer {
         &self,
         action: usize,
         protocol: Protocol,
-        parts: &Parts,
+        parts: Parts,
         body: Incoming,
         request_id: &str,
     ) -> Result<(Vec<u8>, Ticket), Error> {
@@ -127,27 +127,29 @@ impl Peer {
         let call = Call {
             app: &self.app,
             account: self.app.account.clone(),
-            region: signed_region(parts)
+            region: signed_region(&parts)
                 .filter(|region| *region != self.app.region.as_str())
                 .and_then(Region::parse)
                 .unwrap_or_else(|| self.app.region.clone()),
-            trace_header: text_header(&parts.headers, "x-amzn-trace-id"),
-            origin: self.origin(parts),
+            trace_header: text_header(&parts.headers, "x-amzn-trace-id").map(String::from),
+            origin: self.origin(&parts),
             ticket: &ticket,
             request_id,
         };
+        // Headers are slices of the connection's read buffer; a poll that waits must not hold it.
+        drop(parts);
         let body = catch_panic((ACTIONS[action].handle)(protocol, body, &call)).await?;
         ticket.charge_response(body.len());
         Ok((body, ticket))
     }
 
     /// What the client called this server. HTTP/2 has it in the target, HTTP/1.1 in `Host`.
-    fn origin<'a>(&'a self, parts: &'a Parts) -> Origin<'a> {
+    fn origin(&self, parts: &Parts) -> Origin {
         let host = parts.uri.authority().map(|authority| authority.as_str());
         let host = host.or_else(|| text_header(&parts.headers, header::HOST));
         let origin = Origin {
             scheme: "http",
-            host: host.filter(|host| !host.is_empty()).unwrap_or(&self.local),
+            host: host.filter(|host| !host.is_empty()).unwrap_or(&self.local).into(),
         };
         if self.is_trusted_proxy { forwarded(&parts.headers, origin) } else { origin }
     }
@@ -203,7 +205,7 @@ fn signed_region(parts: &Parts) -> Option<&str> {
 
 /// What a proxy says about how the client reached it: `Forwarded` (RFC 7239) or the older headers.
 /// The first of several proxies is the one the client saw.
-fn forwarded<'a>(headers: &'a HeaderMap, direct: Origin<'a>) -> Origin<'a> {
+fn forwarded(headers: &HeaderMap, direct: Origin) -> Origin {
     let first = |name: &'static str| {
         let value = text_header(headers, name)?.split(',').next()?.trim();
         (!value.is_empty()).then_some(value)
@@ -217,9 +219,11 @@ fn forwarded<'a>(headers: &'a HeaderMap, direct: Origin<'a>) -> Origin<'a> {
     Origin {
         scheme: parameter("proto")
             .or_else(|| first("x-forwarded-proto"))
-            .filter(|scheme| matches!(*scheme, "http" | "https"))
+            .and_then(|scheme| ["http", "https"].into_iter().find(|known| *known == scheme))
             .unwrap_or(direct.scheme),
-        host: parameter("host").or_else(|| first("x-forwarded-host")).unwrap_or(direct.host),
+        host: parameter("host")
+            .or_else(|| first("x-forwarded-host"))
+            .map_or(direct.host, String::from),
     }
 }
 
@@ -345,9 +349,9 @@ mod tests {
 
     #[test]
     fn a_proxy_says_how_it_was_reached() {
-        let direct = Origin { scheme: "http", host: "10.0.0.1:9324" };
         let origin = |headers| {
             let parts = parts("/", headers);
+            let direct = Origin { scheme: "http", host: "10.0.0.1:9324".into() };
             let Origin { scheme, host } = forwarded(&parts.headers, direct);
             format!("{scheme}://{host}")
         };

@@ -181,7 +181,7 @@ impl MessageInput {
             body_md5,
             attributes,
             attributes_md5,
-            trace_header: sent_trace_header.or_else(|| call.trace_header.map(String::from)),
+            trace_header: sent_trace_header.or_else(|| call.trace_header.clone()),
             sender_id: call.sender_id(),
             group_id,
             deduplication_id,

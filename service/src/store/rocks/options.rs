@@ -1,4 +1,4 @@
-//! How RocksDB is set up. Where a setting looks odd, `storage.md`'s measurements are the reason.
+//! How RocksDB is set up.
 
 use std::path::Path;
 
@@ -46,12 +46,17 @@ pub(super) fn open_db(
     tracking: WalTracking,
 ) -> Result<DB, StoreError> {
     let cache = Cache::new_lru_cache(options.memory_bytes);
+    use DBCompressionType::{Lz4, None};
+    let mut messages = family_options(options, &cache, 16 << 10);
+    // Messages are written in the order of their keys, so their tables do not overlap, and go down
+    // the levels by renaming. That works only where all levels compress alike.
+    messages.set_compression_type(Lz4);
+    let mut state = family_options(options, &cache, 4 << 10);
+    // What lives short is not worth compressing.
+    state.set_compression_per_level(&[None, None, Lz4, Lz4, Lz4, Lz4, Lz4]);
     let families = [
-        ColumnFamilyDescriptor::new(MESSAGES, family_options(options, &cache, 16 << 10)),
-        ColumnFamilyDescriptor::new(
-            rocksdb::DEFAULT_COLUMN_FAMILY_NAME,
-            family_options(options, &cache, 4 << 10),
-        ),
+        ColumnFamilyDescriptor::new(MESSAGES, messages),
+        ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, state),
     ];
     let db_options = db_options(options, &cache, tracking);
     DB::open_cf_descriptors(&db_options, path, families).map_err(store_error)
@@ -101,9 +106,6 @@ fn family_options(options: &RocksOptions, cache: &Cache, block_bytes: usize) -> 
     family.set_write_buffer_size(options.memory_bytes / 3);
     family.set_max_write_buffer_number(3);
     family.set_level_compaction_dynamic_level_bytes(true);
-    // What lives short is not worth compressing.
-    use DBCompressionType::{Lz4, None};
-    family.set_compression_per_level(&[None, None, Lz4, Lz4, Lz4, Lz4, Lz4]);
 
     // A queue deletes at its head: tables that are mostly tombstones are rewritten soon, and
     // everything is in the end.
