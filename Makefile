@@ -17,11 +17,12 @@ run:
 test:
 	cargo fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --package stanchion-service --no-default-features --all-targets \
+		-- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
 	infra/build/deny.sh
 	infra/build/install.sh clients
 	$(CARGO) test --locked --workspace
-	$(CARGO) test --locked --package stanchion-service --no-default-features
 
 acceptance:
 	$(CARGO) build --locked --release --workspace --bins

@@ -316,9 +316,10 @@ fn text_header(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&
 }
 
 fn log(error: &Error, action: &str, request_id: &str) {
-    match error_table::row(error).is_sender_fault() {
-        true => tracing::debug!(request_id, action, %error, "refused"),
-        false => tracing::error!(request_id, action, %error, "failed"),
+    match error {
+        Error::Internal(_) => tracing::error!(request_id, action, %error, "failed"),
+        // A server with too much to do, or no room, has no time for a line on each of thousands.
+        _ => tracing::debug!(request_id, action, %error, "refused"),
     }
 }
 

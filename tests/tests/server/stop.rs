@@ -109,3 +109,22 @@ async fn everything_is_there_after_a_stop_and_after_a_crash() {
     sdk::delete(&sqs, &url, &receive.messages()[0]).await;
     assert_eq!(sdk::counters(&sqs, &url).await, [1, 0, 1], "the handle outlives the restarts");
 }
+
+#[tokio::test]
+async fn without_syncs_what_was_answered_survives_the_end_of_the_process() {
+    let mut server = Server::start_with(&["--durability", "os"]);
+    let sqs = sdk::client(&server);
+    let url = sdk::create(&sqs, "q", &[]).await;
+    for body in ["deleted", "kept"] {
+        sdk::send(&sqs, &url, body).await;
+    }
+    let receive = sqs.receive_message().queue_url(&url).send().await.unwrap();
+    assert_eq!(sdk::bodies(receive.messages()), ["deleted"]);
+    sdk::delete(&sqs, &url, &receive.messages()[0]).await;
+
+    server.kill();
+    server.start_again();
+    let sqs = sdk::client(&server);
+    assert_eq!(sdk::counters(&sqs, &url).await, [1, 0, 0]);
+    assert_eq!(sdk::body(&sdk::receive_one(&sqs, &url).await), "kept");
+}
