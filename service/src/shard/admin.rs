@@ -129,7 +129,7 @@ impl ShardCore {
         let info = Arc::new(info);
         if let Some(hosted) = &mut self.queues[index] {
             self.window_bytes -= std::mem::take(&mut hosted.window_bytes);
-            hosted.removed = 0;
+            hosted.forget_churn();
             hosted.queue = queue;
             hosted.rows = TurnRows::new(info.slot, info.generation);
             hosted.describe(Arc::clone(&info));

@@ -31,6 +31,8 @@ pub(super) struct Hosted {
     pub(super) window_bytes: usize,
     /// Message rows removed since its range was last compacted.
     pub(super) removed: u64,
+    /// Bytes of the messages handed out since then: about what the removed ones took.
+    pub(super) given_bytes: u64,
     /// When something was last done to it, on the boot clock.
     pub(super) touched_at: Duration,
 }
@@ -66,6 +68,7 @@ impl Hosted {
             held: 0,
             window_bytes: 0,
             removed: 0,
+            given_bytes: 0,
             touched_at: Duration::ZERO,
         };
         hosted.describe(info);
@@ -76,6 +79,21 @@ impl Hosted {
     pub(super) fn describe(&mut self, info: Arc<QueueInfo>) {
         self.dead_letter = info.settings.redrive.as_ref().and_then(|policy| policy.target());
         self.info = info;
+    }
+
+    /// What was removed since the queue's range was last compacted, in messages of a KiB. Who
+    /// removes a message no longer knows its size, but has had it before.
+    pub(super) fn churn(&self) -> u64 {
+        match self.removed {
+            0 => 0,
+            removed => removed.max(self.given_bytes / 1024),
+        }
+    }
+
+    /// There is nothing to give back.
+    pub(super) fn forget_churn(&mut self) {
+        self.removed = 0;
+        self.given_bytes = 0;
     }
 
     /// Makes the queue act, loading what it asks for. A store error means that nothing was done.
@@ -105,6 +123,10 @@ impl Hosted {
             match step {
                 Step::Done(result) => {
                     self.rows.push(&mut around.effects.writes);
+                    if let Ok(Outcome::Received(messages)) = &result {
+                        let bytes = messages.iter().map(|given| given.message.payload.len() as u64);
+                        self.given_bytes += bytes.sum::<u64>();
+                    }
                     return Ok(result);
                 }
                 Step::More(needs) => load(&mut self.rows, around.store, needs, &mut loaded)?,

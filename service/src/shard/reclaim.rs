@@ -32,10 +32,10 @@ const RANGE_DELETED_MAX: usize = 32;
 /// How often deduplication rows are looked after, while there are any.
 const DEDUP_EVERY: Duration = Duration::from_secs(60);
 
-/// Removed messages that make a compaction worth its while.
+/// Removed messages (of a KiB) that make a compaction worth its while.
 const REMOVED_MIN: u64 = 10_000;
 
-/// Removed messages after which a busy queue is compacted too.
+/// Removed messages (of a KiB) after which a busy queue is compacted too.
 const REMOVED_BUSY: u64 = 1_000_000;
 
 /// A queue that nothing was done to for so long is idle.
@@ -92,7 +92,7 @@ impl Reclaim {
         if hosted.rows.writes_dedup() {
             self.expect_dedup(hosted.info.slot, now, hosted.touched_at);
         }
-        if hosted.removed >= REMOVED_MIN && self.churned.insert(index) {
+        if hosted.churn() >= REMOVED_MIN && self.churned.insert(index) {
             self.wake_at(hosted.touched_at + IDLE_AFTER);
         }
     }
@@ -216,11 +216,11 @@ impl ShardCore {
         self.reclaim.churned.retain(|index| {
             let Some(hosted) = &mut queues[*index] else { return false };
             let idle = hosted.touched_at + IDLE_AFTER <= boot;
-            if !idle && hosted.removed < REMOVED_BUSY {
+            if !idle && hosted.churn() < REMOVED_BUSY {
                 return true;
             }
             compactions.push_back(below_the_living(hosted));
-            hosted.removed = 0;
+            hosted.forget_churn();
             false
         });
     }

@@ -160,6 +160,22 @@ fn an_idle_queue_is_compacted_after_many_deletes() {
 }
 
 #[test]
+fn a_few_large_deletes_are_as_good_as_many_small_ones() {
+    let mut world = World::new(1);
+    world.create("q");
+    let large = "a".repeat(1 << 20);
+    world.send("q", (0..10).map(|_| message(&large)).collect());
+    let taken = world.receive("q", 10);
+    world.pass(11);
+    world.settle();
+    assert!(world.cores[0].take_compaction().is_none(), "nothing was deleted yet");
+    world.apply("q", Command::Delete(receipts(&taken))).unwrap();
+    world.pass(11);
+    world.settle();
+    assert!(world.cores[0].take_compaction().is_some());
+}
+
+#[test]
 fn a_queue_deleted_and_created_again_is_another_queue() {
     let mut world = World::new(1);
     let first = world.create("q");
