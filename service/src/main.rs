@@ -44,6 +44,9 @@ fn main() -> ExitCode {
         Err(error) => return fail(BAD_CONFIGURATION, &error),
     };
     log_to_stderr(&line.config);
+    // The allocator asks for huge pages, which keeps memory resident that is spoken for and not
+    // used: 12 KiB of every idle connection. Where the kernel knows no such switch, nothing is lost.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let done = match line.task {
         None => serve(&line.config),
         Some(Task::Repair { accept_loss }) => repair(&line.config, accept_loss),
