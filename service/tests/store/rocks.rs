@@ -5,6 +5,8 @@ use std::fs;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use stanchion_service::engine::command::Rng;
+use stanchion_service::env::SeededRng;
 use stanchion_service::model::fifo::Seq;
 use stanchion_service::model::queue::{Generation, Slot};
 use stanchion_service::model::rows::{Lane, Place, RowKey};
@@ -198,10 +200,12 @@ fn compaction_gives_the_space_of_deleted_rows_back() {
         let files = fs::read_dir(dir.path().join("db")).unwrap();
         files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
     };
-    // Bytes that do not compress, in the sense that matters here: all of them are different rows.
     let key = |n: u32| Key { space: Space::Messages, bytes: n.to_be_bytes().to_vec() };
+    // Bytes that do not compress.
+    let mut rng = SeededRng::new(1);
     for n in 0..64 {
-        commit(&store, vec![Op::Put(key(n), Bytes::from(vec![n as u8; 64 << 10]))]);
+        let value: Vec<u8> = (0..8 << 10).flat_map(|_| rng.next_u64().to_be_bytes()).collect();
+        commit(&store, vec![Op::Put(key(n), Bytes::from(value))]);
     }
     store.flush().unwrap();
     let full = size();
