@@ -23,6 +23,7 @@ test:
 	infra/build/deny.sh
 	infra/build/install.sh clients
 	$(CARGO) test --locked --workspace
+	$(CARGO) run --locked --package stanchion-benches --bin acceptance -- --scale 0.01 --counts-only
 
 acceptance:
 	$(CARGO) build --locked --release --workspace --bins

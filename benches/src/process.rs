@@ -260,7 +260,7 @@ pub mod metric {
     /// Turns of all shards that wrote something.
     pub const TURNS: &str = "stanchion_turns_total";
     /// Commands applied in these turns.
-    pub const TURN_COMMANDS: &str = "stanchion_turn_commands_total";
+    pub const TURN_COMMANDS: &str = "stanchion_turn_commands_sum";
     /// Syncs of the log.
     pub const SYNCS: &str = "stanchion_syncs_total";
     /// Keys read from the store, by `get` and by scans.

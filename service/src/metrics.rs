@@ -21,6 +21,7 @@ use crate::api::admission::Admission;
 use crate::api::sqs::ACTIONS;
 use crate::shard::handle::Shards;
 use crate::shard::stats::{ShardStats, TurnSizes};
+use crate::store::Reads;
 
 /// One metric: a row of [`METRICS`].
 pub struct Metric {
@@ -49,6 +50,8 @@ enum Source {
     ShardLevel(fn(&ShardStats) -> u64),
     /// A histogram of each shard.
     TurnSizes,
+    /// A counter of the store.
+    Store(fn(Reads) -> u64),
 }
 
 /// Every metric, in the order of their names.
@@ -75,6 +78,8 @@ pub const METRICS: &[Metric] = &[
     row("stanchion_requests", "Requests by action and code; code OK is success.", Source::Requests),
     row("stanchion_requests_in_flight", "Requests in progress, long polls not counted.", Source::Level(|s| s.admission.requests() as u64)),
     row("stanchion_server", "What was configured.", Source::Info),
+    row("stanchion_store_keys_read", "Rows read from the store, by their keys and by scans.", Source::Store(|reads| reads.keys)),
+    row("stanchion_store_tombstones_skipped", "Deleted rows that scans stepped over.", Source::Store(|reads| reads.tombstones)),
     row("stanchion_syncs", "Commits that waited for the disk.", Source::ShardCounter(|s| s.syncs.get())),
     row("stanchion_turn_commands", "Commands that a turn took together.", Source::TurnSizes),
     row("stanchion_turns", "Turns that did something.", Source::ShardCounter(|s| s.turns.get())),
@@ -168,9 +173,10 @@ impl Metric {
     fn kind(&self) -> MetricType {
         match self.source {
             Source::Info => MetricType::Info,
-            Source::Requests | Source::ShardCounter(_) | Source::ShardNanoseconds(_) => {
-                MetricType::Counter
-            }
+            Source::Requests
+            | Source::ShardCounter(_)
+            | Source::ShardNanoseconds(_)
+            | Source::Store(_) => MetricType::Counter,
             Source::RequestSeconds | Source::TurnSizes => MetricType::Histogram,
             Source::Level(_) | Source::ShardLevel(_) => MetricType::Gauge,
         }
@@ -192,6 +198,9 @@ impl Metric {
                 for (name, by_action) in &from.actions {
                     by_action.seconds.encode(encoder.encode_family(&[("action", *name)])?)?;
                 }
+            }
+            Source::Store(read) => {
+                encoder.encode_counter::<NoLabelSet, _, u64>(&read(from.shards.reads()), None)?;
             }
             Source::Level(read) => encoder.encode_gauge(&read(from))?,
             Source::ShardCounter(read) => {

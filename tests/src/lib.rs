@@ -2,10 +2,12 @@
 //! driven with real clients. It knows nothing of the server's insides; the wire is the contract.
 
 pub mod binary;
+pub mod brittle_disk;
 pub mod http;
 pub mod install;
 pub mod ledger;
 pub mod process;
 pub mod sdk;
 
+pub use brittle_disk::BrittleDisk;
 pub use process::Server;

@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -14,7 +14,7 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
-use crate::{binary, http};
+use crate::{binary, brittle_disk::BrittleDisk, http};
 
 /// How long anything a healthy server does promptly may take on a busy machine. Only a failing test
 /// waits this long.
@@ -26,6 +26,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Server {
     folder: Arc<TempDir>,
     args: Vec<String>,
+    preload: Option<PathBuf>,
     child: Child,
     address: SocketAddr,
     output: Output,
@@ -59,9 +60,27 @@ impl Server {
 
     /// A server on `folder`, with further arguments; [`Refused`] when it ends by itself.
     pub fn try_start(folder: Arc<TempDir>, args: &[&str]) -> Result<Server, Refused> {
+        Server::launch(folder, args, None)
+    }
+
+    /// A server on an empty folder whose syncs can be made to fail.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_on(disk: &BrittleDisk) -> Server {
+        let folder = TempDir::new().expect("a scratch folder can be made");
+        Server::launch(Arc::new(folder), &[], Some(disk.library()))
+            .unwrap_or_else(|refused| panic!("no start: {}\n{}", refused.status, refused.output))
+    }
+
+    fn launch(
+        folder: Arc<TempDir>,
+        args: &[&str],
+        preload: Option<PathBuf>,
+    ) -> Result<Server, Refused> {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let (child, address, output) = launch(folder.path(), &args)?;
-        Ok(Server { folder, args, child, address, output })
+        let (child, address, output) = launch(folder.path(), &args, preload.as_deref())?;
+        Ok(Server { folder, args, preload, child, address, output })
     }
 
     /// Starts again on the same folder with the same arguments, on a new port, after
@@ -72,8 +91,10 @@ impl Server {
     pub fn start_again(&mut self) {
         let ended = self.child.try_wait().expect("the server is our child");
         assert!(ended.is_some(), "the server still runs");
-        let (child, address, output) = launch(self.folder.path(), &self.args)
-            .unwrap_or_else(|refused| panic!("no restart: {}\n{}", refused.status, refused.output));
+        let (child, address, output) =
+            launch(self.folder.path(), &self.args, self.preload.as_deref()).unwrap_or_else(
+                |refused| panic!("no restart: {}\n{}", refused.status, refused.output),
+            );
         (self.child, self.address, self.output) = (child, address, output);
     }
 
@@ -167,7 +188,11 @@ impl Drop for Server {
 
 /// Starts a server and waits until it answers `/ready`, with whatever status: with a full disk it
 /// is never ready.
-fn launch(folder: &Path, args: &[String]) -> Result<(Child, SocketAddr, Output), Refused> {
+fn launch(
+    folder: &Path,
+    args: &[String],
+    preload: Option<&Path>,
+) -> Result<(Child, SocketAddr, Output), Refused> {
     let mut child = Command::new("sh")
         // A write beyond the limit of `fail_writes` is to fail rather than to end the process.
         .args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#])
@@ -176,6 +201,7 @@ fn launch(folder: &Path, args: &[String]) -> Result<(Child, SocketAddr, Output),
         .arg(folder)
         .args(["--listen", "127.0.0.1:0"])
         .args(args)
+        .envs(preload.map(|library| ("LD_PRELOAD", library)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -153,6 +153,8 @@ impl Loaded {
         let stop = Stop::Messages { count, within };
         let started = Instant::now();
         load::run(address, CONNECTIONS, stop, |_| Rejects::new(address, &source)).await?;
+        // The server closes a connection that was idle for so long.
+        let mut client = Client::open(address).await?;
         // The last ones were received once; the receive after that moves them.
         let ask = Receive { messages_max: BATCH, visibility_s: Some(0), wait_s: 0 };
         while client.counters(&source).await? != Counters::default() {

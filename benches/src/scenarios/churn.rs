@@ -62,6 +62,8 @@ pub(super) async fn run(context: &Context, report: &mut Report, head: Head) -> i
     let rate = drained.messages_per_s();
     report.time("received and deleted at", rate, "messages/s", Bound::None);
 
+    // The server closes a connection that is idle for so long.
+    let mut client = Client::open(address).await?;
     let Counters { available, in_flight, delayed } = client.counters(&url).await?;
     let left = (available + in_flight + delayed) as f64;
     let expected = Bound::Exactly(if pinned.is_some() { 1.0 } else { 0.0 });
@@ -88,6 +90,7 @@ pub(super) async fn run(context: &Context, report: &mut Report, head: Head) -> i
     report.count("folder afterwards", folder_mib, "MiB", Bound::AtMost(FOLDER_MIB_MAX));
 
     if let Some(pinned) = pinned {
+        let mut client = Client::open(address).await?;
         let input = json!({
             "QueueUrl": url, "ReceiptHandle": pinned["ReceiptHandle"], "VisibilityTimeout": 0,
         });

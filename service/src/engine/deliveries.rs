@@ -137,11 +137,6 @@ impl Deliveries {
         self.hidden_by_group.get(&group).copied().unwrap_or(0)
     }
 
-    /// Groups that have something in flight.
-    pub(super) fn groups_in_flight(&self) -> usize {
-        self.hidden_by_group.len()
-    }
-
     /// The messages a receive attempt still holds, in `seq` order.
     pub(super) fn of_attempt(&self, attempt: AttemptHash) -> Vec<Seq> {
         self.attempts.get(&attempt).map(|s| s.iter().copied().collect()).unwrap_or_default()

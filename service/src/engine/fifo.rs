@@ -116,14 +116,7 @@ impl Queue {
             }
             let id = message.id;
             let row = MessageRow {
-                head: MessageHead {
-                    sent_at: now,
-                    retained_from: now,
-                    due_at: None,
-                    group: Some(group_of(&message)),
-                    earlier_receives: 0,
-                    earlier_first_received_at: None,
-                },
+                head: MessageHead::sent(now, None, Some(group_of(&message))),
                 payload: message.payload,
                 moved: None,
             };

@@ -27,11 +27,21 @@ impl Line {
     }
 }
 
-/// The group rows one command touches: loaded before it decides, written once after it has.
+/// The group rows one command touches: loaded before it decides, and written once after it has, as
+/// far as they changed.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    rows: BTreeMap<GroupHash, GroupRow>,
+    rows: BTreeMap<GroupHash, Entry>,
 }
+
+#[derive(Debug)]
+struct Entry {
+    loaded: GroupRow,
+    now: GroupRow,
+}
+
+/// A group without messages that were never received, and not in line: it has no row.
+const NO_ROW: GroupRow = GroupRow { fresh: 0, place: None };
 
 impl Ledger {
     /// Loads a group's row, unless that has happened; `false` while it is missing.
@@ -40,12 +50,14 @@ impl Ledger {
             return true;
         }
         let Some(row) = reader.group(group) else { return false };
-        self.rows.insert(group, row.unwrap_or(GroupRow { fresh: 0, place: None }));
+        let row = row.unwrap_or(NO_ROW);
+        self.rows.insert(group, Entry { loaded: row, now: row });
         true
     }
 
     fn row(&mut self, group: GroupHash) -> &mut GroupRow {
-        self.rows.get_mut(&group).expect("a group's row is loaded before the command is applied")
+        let entry = self.rows.get_mut(&group);
+        &mut entry.expect("a group's row is loaded before the command is applied").now
     }
 
     /// Messages of the group that were never received.
@@ -60,7 +72,7 @@ impl Ledger {
 
     /// Where a loaded group stands in line.
     pub(super) fn place(&self, group: GroupHash) -> Option<LinePlace> {
-        self.rows.get(&group).and_then(|row| row.place)
+        self.rows.get(&group).and_then(|entry| entry.now.place)
     }
 
     pub(super) fn is_in_line(&self, group: GroupHash) -> bool {
@@ -101,14 +113,15 @@ impl Ledger {
         }
     }
 
-    /// Writes the rows as they are now.
+    /// Writes the rows that changed.
     pub(super) fn close(self, writes: &mut Vec<Write>) {
-        for (group, row) in self.rows {
-            writes.push(if row == (GroupRow { fresh: 0, place: None }) {
-                Write::Remove(RowKey::Group(group))
-            } else {
-                Write::Group(group, row)
-            });
+        for (group, Entry { loaded, now }) in self.rows {
+            if now != loaded {
+                writes.push(match now {
+                    NO_ROW => Write::Remove(RowKey::Group(group)),
+                    row => Write::Group(group, row),
+                });
+            }
         }
     }
 }

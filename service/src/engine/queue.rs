@@ -279,23 +279,9 @@ impl Queue {
         self.due.clear();
     }
 
-    /// When the message that has waited longest became available; for the age metric. `None` when
-    /// nothing is available or it is not known without a read.
-    pub fn oldest_available_since(&self) -> Option<Timestamp> {
-        let returned = self.deliveries.returned_in_order().next().map(|(since, _)| since);
-        let fresh = self.window.iter().next().map(|(_, row)| row.head.sent_at);
-        let due = self.due.iter().next().map(|(due_at, _, _)| due_at);
-        [returned, fresh, due].into_iter().flatten().min()
-    }
-
     /// In flight plus returned: what this queue holds in memory.
     pub fn held(&self) -> usize {
         self.deliveries.len()
-    }
-
-    /// Groups with something in flight.
-    pub fn groups_in_flight(&self) -> usize {
-        self.deliveries.groups_in_flight()
     }
 
     pub(super) fn is_fifo(&self) -> bool {
@@ -332,8 +318,7 @@ impl Queue {
         asked.unwrap_or(Millis::from_secs(self.settings.visibility_timeout_s))
     }
 
-    /// FIFO: how many messages may be handed out before the bounds on what is held are reached.
-    /// `in_flight` bounds everything, `held` all but returned messages.
+    /// How many messages may be handed out before the bounds on what is held are reached.
     pub(super) fn room(&self) -> Room {
         Room {
             in_flight: self.in_flight_max.saturating_sub(self.deliveries.in_flight()),

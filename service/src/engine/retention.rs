@@ -5,7 +5,7 @@ use crate::engine::command::Effects;
 use crate::engine::line::Ledger;
 use crate::engine::queue::{Queue, READ_AHEAD_ROWS, STEP_ROWS_MAX};
 use crate::engine::reader::Reader;
-use crate::model::fifo::Seq;
+use crate::model::fifo::{GroupHash, Seq};
 use crate::model::rows::{DeliveryRow, Lane, MessageRow, Place};
 use crate::model::time::{Millis, Timestamp};
 
@@ -92,7 +92,7 @@ impl Queue {
             }
         };
         let unreceived = self.fresh_count + self.due_count + self.delayed_count;
-        let mut next_pass = None;
+        let (mut next_pass, mut seen) = (None, None);
         if unreceived > 0 && expired.len() < STEP_ROWS_MAX {
             let page = self.sweep.page;
             let Some((rows, next)) = reader.messages(pass.lane, pass.from, page) else { return };
@@ -109,17 +109,24 @@ impl Queue {
                 }
                 (true, _) => None,
             };
-            if !self.load_ledger_for(&expired, reader) {
-                return;
+            seen = Some((look, next));
+        }
+        let mut ledger = Ledger::default();
+        for (place, what) in &expired {
+            if let Some(group) = self.group_to_settle(*place, what) {
+                ledger.load(reader, group);
             }
-            self.move_low(pass.lane, &look, next);
-        } else if !self.load_ledger_for(&expired, reader) {
+        }
+        if !reader.is_complete() {
             return;
         }
 
+        if let Some((look, next)) = seen {
+            self.move_low(pass.lane, &look, next);
+        }
         let more = expired.len() >= STEP_ROWS_MAX;
         self.sweep.page = if expired.is_empty() { FIRST_PAGE } else { READ_AHEAD_ROWS };
-        self.drop_expired(expired, reader, effects);
+        self.drop_expired(expired, ledger, effects);
         let oldest = oldest.min(pass.oldest);
         self.sweep.pass = next_pass.map(|(lane, from)| Pass { lane, from, oldest });
         self.sweep.next = match self.sweep.pass.is_some() || more {
@@ -197,22 +204,12 @@ impl Queue {
         }
     }
 
-    /// Loads the group rows that dropping these needs; `false` while some are missing.
-    fn load_ledger_for(&self, expired: &[Expired], reader: &mut Reader<'_>) -> bool {
-        let mut ledger = Ledger::default();
-        for (place, what) in expired {
-            if let Some(group) = self.group_to_settle(*place, what) {
-                ledger.load(reader, group);
-            }
-        }
-        reader.is_complete()
-    }
-
+    /// The group whose row changes when this message is dropped.
     fn group_to_settle(
         &self,
         place: Place,
         what: &Result<DeliveryRow, MessageRow>,
-    ) -> Option<crate::model::fifo::GroupHash> {
+    ) -> Option<GroupHash> {
         match (what, self.is_fifo()) {
             (Ok(row), true) => row.group,
             (Err(row), true) => row.head.group,
@@ -223,17 +220,8 @@ impl Queue {
         }
     }
 
-    fn drop_expired(
-        &mut self,
-        expired: Vec<Expired>,
-        reader: &mut Reader<'_>,
-        effects: &mut Effects,
-    ) {
-        let mut ledger = Ledger::default();
+    fn drop_expired(&mut self, expired: Vec<Expired>, mut ledger: Ledger, effects: &mut Effects) {
         for (place, what) in expired {
-            if let Some(group) = self.group_to_settle(place, &what) {
-                ledger.load(reader, group);
-            }
             match what {
                 Ok(row) => self.discard_received(place, row, &mut ledger, effects),
                 Err(row) => self.discard_fresh(place, &row, &mut ledger, effects),

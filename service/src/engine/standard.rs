@@ -78,14 +78,7 @@ impl Queue {
             let due_at = (delay > Millis(0)).then(|| now.plus(delay));
             let (id, group) = (message.id, message.group);
             let row = MessageRow {
-                head: MessageHead {
-                    sent_at: now,
-                    retained_from: now,
-                    due_at,
-                    group,
-                    earlier_receives: 0,
-                    earlier_first_received_at: None,
-                },
+                head: MessageHead::sent(now, due_at, group),
                 payload: message.payload,
                 moved: None,
             };

@@ -55,10 +55,6 @@ impl Window {
         self.entries[at].0
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, &MessageRow)> + '_ {
-        self.entries.iter().filter_map(|(seq, row)| row.as_ref().map(|row| (*seq, row)))
-    }
-
     /// A message was just sent. It joins when the window reaches to it and there is room;
     /// otherwise it is read from the store in its turn.
     pub(super) fn sent(&mut self, seq: Seq, row: &MessageRow, room: usize) {

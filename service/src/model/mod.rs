@@ -4,6 +4,7 @@
 pub mod attributes;
 pub mod digest;
 pub mod fifo;
+pub mod md5_lanes;
 pub mod message;
 pub mod policies;
 pub mod queue;

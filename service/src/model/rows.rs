@@ -63,6 +63,24 @@ pub struct MessageHead {
     pub earlier_first_received_at: Option<Timestamp>,
 }
 
+impl MessageHead {
+    /// The head of a message that is sent now.
+    pub fn sent(
+        now: Timestamp,
+        due_at: Option<Timestamp>,
+        group: Option<GroupHash>,
+    ) -> MessageHead {
+        MessageHead {
+            sent_at: now,
+            retained_from: now,
+            due_at,
+            group,
+            earlier_receives: 0,
+            earlier_first_received_at: None,
+        }
+    }
+}
+
 /// Where a moved message came from, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {

@@ -112,6 +112,15 @@ fn look(options: &FreeSpaceOptions, store: &dyn Store, space: &FreeSpace) {
     let total_bytes = disk.f_blocks.saturating_mul(disk.f_frsize);
     let mark_bytes = options.mark_bytes.unwrap_or_else(|| mark(store.reopen_bytes(), total_bytes));
     let room = judge(free_bytes, mark_bytes);
+    // Written out, log and memtables need no room to reopen: on a small disk they alone can make it
+    // short.
+    if room == Room::Short
+        && options.mark_bytes.is_none()
+        && mark_bytes > mark(0, total_bytes)
+        && let Err(error) = store.flush()
+    {
+        tracing::warn!(%error, "cannot write the log out to make room");
+    }
     if room != space.room() {
         tracing::warn!(free_bytes, mark_bytes, ?room, "the room on the disk has changed");
         space.set(room);

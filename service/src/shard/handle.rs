@@ -32,7 +32,7 @@ use crate::model::time::{Millis, Timestamp};
 use crate::store::keys::slot_of;
 use crate::store::payload::{decode_payload, encode_payload};
 use crate::store::values::ServerRow;
-use crate::store::{Store, StoreError};
+use crate::store::{Reads, Store, StoreError};
 
 /// Tags of a queue.
 pub type Tags = BTreeMap<String, String>;
@@ -280,6 +280,11 @@ impl Shards {
     /// The numbers of every shard, by its index.
     pub fn stats(&self) -> Vec<Arc<ShardStats>> {
         self.inner.stats.to_vec()
+    }
+
+    /// What the store has read.
+    pub fn reads(&self) -> Reads {
+        self.inner.store.reads()
     }
 
     /// No commit has failed and no shard has died.

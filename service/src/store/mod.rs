@@ -97,6 +97,16 @@ pub enum Op {
     DeleteRange(Key, Key),
 }
 
+/// What a store has read since it was opened: what tells whether the cost of a receive depends on
+/// what lies around the messages it gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Rows asked for by their keys, found or not, and rows returned by scans.
+    pub keys: u64,
+    /// Deleted rows that scans stepped over.
+    pub tombstones: u64,
+}
+
 /// A consistent view of one moment, for reads outside the shard.
 pub trait Snapshot: Send {
     /// As [`Store::get`].
@@ -133,6 +143,11 @@ pub trait Store: Send + Sync {
 
     /// Makes everything committed so far durable; the last call before a clean stop.
     fn flush(&self) -> Result<(), StoreError>;
+
+    /// What it has read; nothing, for a store that does not count.
+    fn reads(&self) -> Reads {
+        Reads::default()
+    }
 
     /// Bytes of log and memtables that a reopening would need room for; part of the free-space
     /// mark.

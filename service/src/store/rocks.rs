@@ -8,9 +8,11 @@ mod wal;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
 use rocksdb::checkpoint::Checkpoint;
+use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use rocksdb::{CompactOptions, DB, FlushOptions, WriteBatch, WriteOptions};
 
 pub use self::options::RocksOptions;
@@ -22,7 +24,7 @@ use super::codec::decode;
 use super::format::{DataFolder, OpenError};
 use super::keys::{parse_turn_key, turns_range};
 use super::values::TurnRow;
-use super::{Batch, Durability, Key, Limit, Op, Page, Snapshot, Space, Store, StoreError};
+use super::{Batch, Durability, Key, Limit, Op, Page, Reads, Snapshot, Space, Store, StoreError};
 
 /// Rows on a local disk.
 pub struct RocksStore {
@@ -32,6 +34,8 @@ pub struct RocksStore {
     /// The first failed write. It is final: memory and disk may disagree from then on, and a sync
     /// that failed once may pretend to work the second time.
     failed: OnceLock<StoreError>,
+    keys_read: AtomicU64,
+    tombstones_skipped: AtomicU64,
     /// Outlives `db`, which is declared before it: the lock is released last.
     folder: DataFolder,
 }
@@ -44,7 +48,14 @@ impl RocksStore {
         recover(&folder, Loss::Refuse, |copy| turns_in(copy, options))?;
         let db = open_db(&folder.db(), options, WalTracking::On)
             .map_err(|error| OpenError::Store { dir: dir.to_owned(), error })?;
-        Ok(RocksStore { db, sync: options.sync, failed: OnceLock::new(), folder })
+        Ok(RocksStore {
+            db,
+            sync: options.sync,
+            failed: OnceLock::new(),
+            keys_read: AtomicU64::new(0),
+            tombstones_skipped: AtomicU64::new(0),
+            folder,
+        })
     }
 
     /// The folder that holds everything: its disk is the one whose free space counts.
@@ -117,10 +128,12 @@ fn turns_in(copy: &Path, options: &RocksOptions) -> Result<BTreeMap<u16, u64>, S
 
 impl Store for RocksStore {
     fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        self.keys_read.fetch_add(1, Relaxed);
         View::Live(&self.db).get(key)
     }
 
     fn multi_get(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>, StoreError> {
+        self.keys_read.fetch_add(keys.len() as u64, Relaxed);
         let mut values = vec![None; keys.len()];
         for space in [Space::Messages, Space::State] {
             let places = || (0..keys.len()).filter(|&at| keys[at].space == space);
@@ -134,7 +147,15 @@ impl Store for RocksStore {
     }
 
     fn scan(&self, from: &Key, to: &Key, limit: Limit) -> Result<Page, StoreError> {
-        View::Live(&self.db).scan(from, to, limit)
+        // RocksDB counts per thread.
+        set_perf_stats(PerfStatsLevel::EnableCount);
+        let mut counts = PerfContext::default();
+        counts.reset();
+        let page = View::Live(&self.db).scan(from, to, limit)?;
+        let skipped = counts.metric(PerfMetric::InternalDeleteSkippedCount);
+        self.tombstones_skipped.fetch_add(skipped, Relaxed);
+        self.keys_read.fetch_add(page.rows.len() as u64, Relaxed);
+        Ok(page)
     }
 
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError> {
@@ -170,6 +191,13 @@ impl Store for RocksStore {
         // The next start then replays nothing, and a log that is empty cannot be damaged.
         let families = [family(&self.db, Space::Messages), family(&self.db, Space::State)];
         self.write(|| self.db.flush_cfs_opt(&families, &FlushOptions::default()))
+    }
+
+    fn reads(&self) -> Reads {
+        Reads {
+            keys: self.keys_read.load(Relaxed),
+            tombstones: self.tombstones_skipped.load(Relaxed),
+        }
     }
 
     fn reopen_bytes(&self) -> u64 {

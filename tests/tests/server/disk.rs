@@ -1,8 +1,13 @@
 //! The disk: nearly full, full, and failing.
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{
+    path::Path,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use stanchion_tests::{Server, http, sdk};
+use stanchion_tests::{BrittleDisk, Server, http, process::PATIENCE, sdk};
 use tempfile::TempDir;
 
 /// A server with one message in one queue, stopped; and the queue's URL.
@@ -70,8 +75,48 @@ async fn a_log_that_cannot_be_written_ends_the_server() {
 }
 
 #[tokio::test]
+async fn a_sync_that_fails_ends_the_server_and_is_never_tried_again() {
+    let disk = BrittleDisk::new();
+    let mut server = Server::start_on(&disk);
+    let sqs = sdk::client(&server);
+    let url = sdk::create(&sqs, "q", &[]).await;
+    sdk::send(&sqs, &url, "before").await;
+
+    disk.fail_syncs(true);
+    let send = sqs.send_message().queue_url(&url).message_body("unanswered").send().await;
+    assert!(send.is_err(), "nobody is told that it is on the disk");
+    assert_eq!(server.wait().code(), Some(1));
+    assert!(server.says("Input/output error"), "it says why");
+
+    disk.fail_syncs(false);
+    server.start_again();
+    let sqs = sdk::client(&server);
+    let first = sdk::receive(&sqs, &url, 0).await;
+    assert_eq!(sdk::bodies(&first)[0], "before");
+}
+
+#[tokio::test]
+async fn room_that_the_log_took_comes_back_when_it_gets_short() {
+    let Some(disk) = SmallDisk::mount("256m") else { return };
+    let folder = Arc::new(TempDir::new_in(disk.path()).unwrap());
+    // The mark is what the server chooses by itself: mostly twice its log and memtables.
+    let server = Server::try_start(folder, &[]).unwrap();
+    let sqs = sdk::client(&server);
+    let url = sdk::create(&sqs, "q", &[]).await;
+    let body = "x".repeat(256 << 10);
+    while sqs.send_message().queue_url(&url).message_body(&body).send().await.is_ok() {}
+    assert!(server.says("the room on the disk has changed"));
+    let deadline = Instant::now() + PATIENCE;
+    while http::get(server.address(), "/ready").await.status != 200 {
+        assert!(Instant::now() < deadline, "it never gets ready again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    sdk::send(&sqs, &url, "after").await;
+}
+
+#[tokio::test]
 async fn a_disk_that_fills_up_ends_the_server_and_nothing_answered_is_lost() {
-    let Some(disk) = SmallDisk::mount() else { return };
+    let Some(disk) = SmallDisk::mount("48m") else { return };
     let folder = Arc::new(TempDir::new_in(disk.path()).unwrap());
     let mut server = Server::try_start(folder, &["--free-space-mark", "0"]).unwrap();
     let sqs = sdk::client(&server);
@@ -96,9 +141,10 @@ async fn a_disk_that_fills_up_ends_the_server_and_nothing_answered_is_lost() {
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    fn mount() -> Option<SmallDisk> {
+    fn mount(size: &str) -> Option<SmallDisk> {
         let disk = SmallDisk(TempDir::new().unwrap());
-        if disk.run("mount", &["-t", "tmpfs", "-o", "size=48m", "none"]) {
+        let options = format!("size={size}");
+        if disk.run("mount", &["-t", "tmpfs", "-o", &options, "none"]) {
             return Some(disk);
         }
         #[expect(clippy::print_stderr, reason = "a test that is left out must be noticed")]

@@ -6,6 +6,9 @@ use serde::de::DeserializeOwned;
 use crate::api::error_table;
 use crate::error::Error;
 
+/// What an answer without bodies of messages fits into.
+const BODY_BYTES: usize = 1024;
+
 /// Of requests (as a prefix) and answers.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
@@ -28,7 +31,8 @@ pub fn decode<Input: DeserializeOwned>(body: &[u8]) -> Result<Input, Error> {
 
 /// The body of an answer; empty for an action without output.
 pub fn encode<Output: Serialize>(output: &Output) -> Result<Vec<u8>, Error> {
-    let body = serde_json::to_vec(output)
+    let mut body = Vec::with_capacity(BODY_BYTES);
+    serde_json::to_writer(&mut body, output)
         .map_err(|error| Error::Internal(format!("encoding an answer: {error}").into()))?;
     // Outputs are structs, which are objects; only the unit type is `null`.
     Ok(if body == b"null" { Vec::new() } else { body })

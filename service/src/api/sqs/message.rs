@@ -13,7 +13,9 @@ use crate::error::Error;
 use crate::limits;
 use crate::model::digest;
 use crate::model::fifo::is_legal_id;
-use crate::model::message::{Attribute, AttributeValue, Attributes, Content, NewMessage, Sent};
+use crate::model::message::{
+    Attribute, AttributeValue, Attributes, Content, Md5, NewMessage, Sent,
+};
 use crate::model::queue::QueueKind;
 use crate::model::time::Millis;
 use crate::shard::handle::QueueInfo;
@@ -124,10 +126,17 @@ impl MessageInput {
         Ok(())
     }
 
-    /// Checks everything there is to check. `body_name` is what the body is called where it is
-    /// missing.
+    /// The body as it was sent, empty where it is missing.
+    pub fn body(&self) -> &str {
+        self.message_body.as_deref().unwrap_or_default()
+    }
+
+    /// Checks everything there is to check. `body_md5` is that of [`MessageInput::body`], which for
+    /// a batch is worked out for all entries at once; `body_name` is what the body is called where
+    /// it is missing.
     pub fn parse(
         self,
+        body_md5: Md5,
         queue: &QueueInfo,
         call: &Call<'_>,
         body_name: impl FnOnce() -> String,
@@ -164,7 +173,6 @@ impl MessageInput {
             (_, id) => id,
         };
 
-        let body_md5 = digest::md5_of_body(body.as_bytes());
         let attributes_md5 = digest::md5_of_attributes(
             attributes.iter().map(|(name, attribute)| (name.as_str(), attribute)),
         );

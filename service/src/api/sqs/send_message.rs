@@ -6,6 +6,7 @@ use super::message::{MessageInput, SentOutput};
 use super::{Action, batch};
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::digest::md5_of_body;
 
 /// Enqueues one message.
 #[derive(Debug, Deserialize)]
@@ -18,7 +19,8 @@ impl Action for SendMessage {
     async fn run(self, call: &Call<'_>) -> Result<SentOutput, Error> {
         let SendMessage(input) = self;
         let queue = call.queue(input.queue_url.as_deref())?;
-        let (message, digests) = input.parse(&queue, call, || "MessageBody".into())?;
+        let body_md5 = md5_of_body(input.body().as_bytes());
+        let (message, digests) = input.parse(body_md5, &queue, call, || "MessageBody".into())?;
         let sent = batch::single(call.app.shards.send(&queue.key, vec![message]).await?)?;
         Ok(digests.answer(None, sent))
     }

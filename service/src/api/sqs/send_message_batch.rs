@@ -8,6 +8,7 @@ use super::message::{MessageInput, SentOutput};
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits;
+use crate::model::md5_lanes::md5_of_each;
 
 const ENTRY: &str = "SendMessageBatchRequestEntry";
 
@@ -40,13 +41,16 @@ impl Action for SendMessageBatch {
             })?;
         }
 
+        let bodies: Vec<&[u8]> = entries.iter().map(|(_, entry)| entry.body().as_bytes()).collect();
+        let digests = md5_of_each(&bodies);
         let mut messages = Vec::with_capacity(entries.len());
         let parse = |(index, (id, entry)): (usize, (String, MessageInput))| {
             let body_name = || batch::member(ENTRY, index, "MessageBody");
-            let parsed = entry.parse(&queue, call, body_name).map(|(message, digests)| {
-                messages.push(message);
-                digests
-            });
+            let parsed =
+                entry.parse(digests[index], &queue, call, body_name).map(|(message, digests)| {
+                    messages.push(message);
+                    digests
+                });
             (id, parsed)
         };
         let entries: Vec<_> = entries.into_iter().enumerate().map(parse).collect();

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use crate::env::{ManualClock, SystemClock};
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
-use crate::model::message::{Attributes, Content, NewMessage};
+use crate::model::message::{Attributes, Content, NewMessage, ReceivedMessage};
 use crate::model::time::Millis;
 use crate::shard::handle::{ReceiveRequest, Shards, Tags};
 use crate::shard::start::{Failure, StartOptions};
@@ -42,6 +44,18 @@ fn new_message(text: &str) -> NewMessage {
 
 fn receive(wait_s: u32) -> ReceiveRequest {
     ReceiveRequest { max: 10, visibility: None, wait: Millis::from_secs(wait_s), attempt_id: None }
+}
+
+/// A long poll on the queue `q`, once it waits.
+async fn park_a_poll(shards: &Shards) -> JoinHandle<Result<Vec<ReceivedMessage>, Error>> {
+    let waiting = tokio::spawn({
+        let shards = shards.clone();
+        async move { shards.receive(&key("q"), receive(20)).await }
+    });
+    while shards.stats().iter().all(|stats| stats.parked_polls.get() == 0) {
+        tokio::task::yield_now().await;
+    }
+    waiting
 }
 
 #[tokio::test]
@@ -88,13 +102,7 @@ async fn a_fifo_queue_shows_sequence_numbers_and_drops_duplicates() {
 async fn a_long_poll_is_woken_by_a_send() {
     let (shards, _failure) = start(&MemoryStore::new());
     create(&shards, "q").await;
-    let waiting = tokio::spawn({
-        let shards = shards.clone();
-        async move { shards.receive(&key("q"), receive(20)).await }
-    });
-    while shards.stats().iter().all(|stats| stats.parked_polls.get() == 0) {
-        tokio::task::yield_now().await;
-    }
+    let waiting = park_a_poll(&shards).await;
     shards.send(&key("q"), vec![new_message("a")]).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap().len(), 1);
     shards.stop().await;
@@ -134,13 +142,7 @@ async fn handles_stay_good_over_a_restart() {
 async fn draining_ends_polls_and_stopping_refuses_the_rest() {
     let (shards, _failure) = start(&MemoryStore::new());
     create(&shards, "q").await;
-    let waiting = tokio::spawn({
-        let shards = shards.clone();
-        async move { shards.receive(&key("q"), receive(20)).await }
-    });
-    while shards.stats().iter().all(|stats| stats.parked_polls.get() == 0) {
-        tokio::task::yield_now().await;
-    }
+    let waiting = park_a_poll(&shards).await;
     shards.drain();
     assert_eq!(waiting.await.unwrap(), Ok(Vec::new()));
     assert_eq!(shards.receive(&key("q"), receive(20)).await, Ok(Vec::new()));

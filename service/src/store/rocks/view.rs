@@ -13,6 +13,9 @@ const SKIPPED_ENTRIES_MAX: u64 = 20_000;
 /// 64-bit number is behind them.
 const GALLOP_STEPS_MAX: usize = 64;
 
+/// What a scan of messages reads from a table at once.
+const READ_AHEAD_BYTES: usize = 256 << 10;
+
 /// What to read.
 pub(super) enum View<'a> {
     /// The last commit.
@@ -97,6 +100,11 @@ impl View<'_> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(to);
         options.set_max_skippable_internal_keys(skip_max);
+        if space == Space::Messages {
+            // Messages are read ahead once, in order: the cache is for what is read again.
+            options.fill_cache(false);
+            options.set_readahead_size(READ_AHEAD_BYTES);
+        }
         let mut iterator = self.iterator(space, options);
         let mut page = Page::default();
         let mut bytes = 0;
