@@ -19,7 +19,7 @@ use crate::model::time::{Millis, Timestamp};
 pub(super) const STEP_ROWS_MAX: usize = 1000;
 
 /// Rows one read-ahead asks for; the loader also bounds it by bytes.
-pub(super) const READ_AHEAD_ROWS: usize = 256;
+pub(super) const READ_AHEAD_ROWS: usize = 512;
 
 /// Messages of a queue by state. Exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -282,6 +282,11 @@ impl Queue {
     /// In flight plus returned: what this queue holds in memory.
     pub fn held(&self) -> usize {
         self.deliveries.len()
+    }
+
+    /// The number that the next message gets.
+    pub fn next_seq(&self) -> Seq {
+        self.next_seq
     }
 
     pub(super) fn is_fifo(&self) -> bool {

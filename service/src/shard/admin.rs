@@ -130,6 +130,7 @@ impl ShardCore {
         if let Some(hosted) = &mut self.queues[index] {
             self.window_bytes -= std::mem::take(&mut hosted.window_bytes);
             hosted.forget_churn();
+            hosted.hint = queue.hint();
             hosted.queue = queue;
             hosted.rows = TurnRows::new(info.slot, info.generation);
             hosted.describe(Arc::clone(&info));

@@ -338,9 +338,15 @@ impl ShardCore {
             }
             _ => None,
         };
-        let hosted = self.queues[index].as_ref().ok_or(Error::QueueDoesNotExist);
-        let parcel = hosted.and_then(|hosted| Ok(Parcel::new(&hosted.info, result?, way_back)));
-        turn.answers.push(Answered::Parcel(reply, parcel));
+        let Some(hosted) = &self.queues[index] else {
+            turn.answers.push(Answered::Parcel(reply, Err(Error::QueueDoesNotExist)));
+            return;
+        };
+        let waits = hosted.waits_for_the_turn(&result);
+        match result.map(|outcome| Parcel::new(&hosted.info, outcome, way_back)) {
+            Ok(parcel) if !waits => turn.unsynced.push((reply, parcel)),
+            result => turn.answers.push(Answered::Parcel(reply, result)),
+        }
     }
 
     /// Like [`ShardCore::perform`], but a store that is busy fails the command alone.
@@ -434,6 +440,7 @@ impl ShardCore {
             && !hosted.in_turn
         {
             hosted.in_turn = true;
+            hosted.turn_began_at = hosted.queue.next_seq();
             hosted.touched_at = turn.boot;
             turn.touched.push(index);
         }

@@ -10,7 +10,9 @@ use crate::engine::command::{Command, Context, Effects, Loaded, Need, Outcome, S
 use crate::engine::queue::Queue;
 use crate::env::SeededRng;
 use crate::error::Error;
-use crate::model::queue::QueueKey;
+use crate::model::fifo::Seq;
+use crate::model::queue::{QueueKey, QueueKind};
+use crate::model::rows::HintRow;
 use crate::model::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -23,6 +25,10 @@ pub(super) struct Hosted {
     pub(super) dead_letter: Option<QueueKey>,
     /// Something was done to it in this turn.
     pub(super) in_turn: bool,
+    /// Messages with smaller numbers were there before this turn.
+    pub(super) turn_began_at: Seq,
+    /// As it was last written, or read at the start.
+    pub(super) hint: HintRow,
     /// As the shard's line of deadlines has it.
     pub(super) deadline: Option<Timestamp>,
     /// As the shard's sums have it.
@@ -60,10 +66,12 @@ impl Hosted {
         let rows = TurnRows::new(info.slot, info.generation);
         let mut hosted = Hosted {
             info: Arc::clone(&info),
+            hint: queue.hint(),
             queue,
             rows,
             dead_letter: None,
             in_turn: false,
+            turn_began_at: Seq::MIN,
             deadline: None,
             held: 0,
             window_bytes: 0,
@@ -94,6 +102,18 @@ impl Hosted {
     pub(super) fn forget_churn(&mut self) {
         self.removed = 0;
         self.given_bytes = 0;
+    }
+
+    /// Whether an outcome may be told only when the whole turn is as durable as any part of it has
+    /// to be: all but messages of a standard queue that were there before the turn.
+    pub(super) fn waits_for_the_turn(&self, result: &Result<Outcome, Error>) -> bool {
+        match result {
+            Ok(Outcome::Received(messages)) if self.info.kind() == QueueKind::Standard => {
+                messages.is_empty()
+                    || messages.iter().any(|given| given.place.seq >= self.turn_began_at)
+            }
+            _ => true,
+        }
     }
 
     /// Makes the queue act, loading what it asks for. A store error means that nothing was done.

@@ -38,6 +38,9 @@ pub(super) struct Turn {
     pub(super) dead: Vec<(Slot, Generation)>,
     /// What to tell whom after the commit.
     pub(super) answers: Vec<Answered>,
+    /// Receives that need nothing of this turn but their own changes, which need no sync: what
+    /// others wait for does not hold them up.
+    pub(super) unsynced: Vec<(Reply<Parcel>, Parcel)>,
 }
 
 /// A message on its way.
@@ -71,19 +74,28 @@ impl Turn {
             published: Vec::new(),
             dead: Vec::new(),
             answers: Vec::new(),
+            unsynced: Vec::new(),
         }
     }
 }
 
 impl ShardCore {
-    /// Commits what the turn gathered, as one batch, and makes it known inside the process.
+    /// Commits what the turn gathered, as one batch, and makes it known inside the process. Where
+    /// somebody waits for the disk and somebody need not, the latter are answered in between.
     pub(super) fn commit(&mut self, turn: &mut Turn) -> Result<(), StoreError> {
         let mut ops = std::mem::take(&mut turn.ops);
+        // Catalogue, outbox and dead generations concern everybody.
+        let answer_some = turn.sync && ops.is_empty() && !turn.unsynced.is_empty();
         for index in std::mem::take(&mut turn.touched) {
             self.finish_queue(index, turn.now, &mut ops);
         }
-        let durability = if turn.sync { Durability::Synced } else { Durability::Buffered };
+        let synced = turn.sync && !answer_some;
+        let durability = if synced { Durability::Synced } else { Durability::Buffered };
         let wrote = self.commit_ops(ops, durability, turn.now)?;
+        if answer_some {
+            self.answer_unsynced(turn);
+            self.sync()?;
+        }
         for (slot, key, info) in turn.published.drain(..) {
             self.options.catalogue.publish(slot, [(key, info)]);
         }
@@ -101,15 +113,12 @@ impl ShardCore {
         Ok(())
     }
 
-    /// Tells everybody. Messages for somebody who has left go back in the next turn.
-    pub(super) fn answer(&mut self, turn: Turn) {
+    /// Tells everybody who has not been told.
+    pub(super) fn answer(&mut self, mut turn: Turn) {
+        self.answer_unsynced(&mut turn);
         for answer in turn.answers {
             match answer {
-                Answered::Parcel(reply, result) => {
-                    if let Err(Ok(parcel)) = reply.send(result) {
-                        self.leftover.extend(parcel.into_release());
-                    }
-                }
+                Answered::Parcel(reply, result) => self.deliver(reply, result),
                 // Who has left need not be told.
                 Answered::Info(reply, result) => drop(reply.send(result)),
                 Answered::Unit(reply, result) => drop(reply.send(result)),
@@ -118,6 +127,40 @@ impl ShardCore {
         }
         if let Some(keys) = self.outbox.take_hints_of(self.options.shard) {
             self.leftover.push(Request::Arrivals(keys));
+        }
+    }
+
+    fn answer_unsynced(&mut self, turn: &mut Turn) {
+        for (reply, parcel) in turn.unsynced.drain(..) {
+            self.deliver(reply, Ok(parcel));
+        }
+    }
+
+    /// Messages for somebody who has left go back in the next turn.
+    fn deliver(&mut self, reply: Reply<Parcel>, result: Result<Parcel, Error>) {
+        if let Err(Ok(parcel)) = reply.send(result) {
+            self.leftover.extend(parcel.into_release());
+        }
+    }
+
+    /// Waits until the last commit is on the disk.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        if !self.options.sync {
+            return Ok(());
+        }
+        let start = self.options.time.boot();
+        self.options.store.sync()?;
+        self.note_commit(start, true);
+        Ok(())
+    }
+
+    /// Counts the time since `start` as that of a commit.
+    fn note_commit(&mut self, start: Duration, synced: bool) {
+        let took = self.options.time.boot().saturating_sub(start);
+        self.stats().commit_ns.add(took.as_nanos() as u64);
+        self.stats().syncs.add(synced.into());
+        if synced {
+            self.last.synced_up_to = self.last.turn;
         }
     }
 
@@ -144,13 +187,8 @@ impl ShardCore {
         let durability = if synced { Durability::Synced } else { Durability::Buffered };
         let start = self.options.time.boot();
         self.options.store.commit(Batch { ops }, durability)?;
-        let took = self.options.time.boot().saturating_sub(start);
-        self.stats().commit_ns.add(took.as_nanos() as u64);
-        self.stats().syncs.add(synced.into());
         self.last = row;
-        if synced {
-            self.last.synced_up_to = row.turn;
-        }
+        self.note_commit(start, synced);
         Ok(true)
     }
 
@@ -164,8 +202,13 @@ impl ShardCore {
             hosted.removed += hosted.rows.removed_messages();
             self.reclaim.note(index, hosted, now);
             hosted.rows.finish(ops);
+        }
+        // Cursors also move without a change of rows, as delays end: a start goes on from there.
+        let hint = hosted.queue.hint();
+        if hint != hosted.hint {
             let key = hint_key(hosted.info.slot, hosted.info.generation);
-            ops.push(Op::Put(key, encode(&hosted.queue.hint())));
+            ops.push(Op::Put(key, encode(&hint)));
+            hosted.hint = hint;
         }
         let deadline = hosted.queue.next_deadline();
         if deadline != hosted.deadline {

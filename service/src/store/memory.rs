@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::{Batch, Durability, Key, Limit, Op, Page, Snapshot, Space, Store, StoreError};
+use super::{Batch, Durability, Key, Limit, Op, Page, Reads, Snapshot, Space, Store, StoreError};
 
 /// A handle on rows in memory. Clones share the rows and count as the same process; `crash` and
 /// `take_over` give the handle of the next process, and fence all older ones.
@@ -38,6 +38,9 @@ pub enum Fault {
     /// The next commit fails, but its changes are there, unsynced: a crash decides whether they
     /// stay. It is the last of this process.
     CommitUncertain,
+    /// The next sync fails, whether of a commit or by itself; what was committed is there, unsynced.
+    /// It is the last of this process.
+    SyncFails,
     /// So many reads are unavailable.
     Reads(u32),
 }
@@ -111,7 +114,9 @@ impl MemoryStore {
     pub fn inject(&self, fault: Fault) {
         let mut disk = self.lock();
         match fault {
-            Fault::CommitLost | Fault::CommitUncertain => disk.commit_fault = Some(fault),
+            Fault::CommitLost | Fault::CommitUncertain | Fault::SyncFails => {
+                disk.commit_fault = Some(fault);
+            }
             Fault::Reads(count) => disk.unavailable_reads = count,
         }
     }
@@ -173,19 +178,25 @@ impl Store for MemoryStore {
         if let Some(error) = &disk.failed {
             return Err(error.clone());
         }
-        let fault = disk.commit_fault.take();
+        let fault = disk.commit_fault.take_if(|fault| *fault != Fault::SyncFails);
         if fault != Some(Fault::CommitLost) {
             disk.apply(batch);
         }
         if fault.is_some() {
-            let error = StoreError::Io("a commit failed: injected by a test".to_owned());
-            disk.failed = Some(error.clone());
-            return Err(error);
+            return Err(disk.fail("a commit failed: injected by a test"));
         }
-        if durability == Durability::Synced {
-            disk.sync();
+        match durability {
+            Durability::Synced => disk.sync(),
+            Durability::Buffered => Ok(()),
         }
-        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        let mut disk = self.open()?;
+        if let Some(error) = &disk.failed {
+            return Err(error.clone());
+        }
+        disk.sync()
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
@@ -201,12 +212,12 @@ impl Store for MemoryStore {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        let mut disk = self.open()?;
-        if let Some(error) = &disk.failed {
-            return Err(error.clone());
-        }
-        disk.sync();
-        Ok(())
+        self.sync()
+    }
+
+    fn reads(&self) -> Reads {
+        let counts = self.counts();
+        Reads { keys: counts.gets + counts.scanned_rows, tombstones: 0 }
     }
 
     fn reopen_bytes(&self) -> u64 {
@@ -299,9 +310,20 @@ impl Disk {
         }
     }
 
-    fn sync(&mut self) {
+    fn sync(&mut self) -> Result<(), StoreError> {
+        if self.commit_fault.take_if(|fault| *fault == Fault::SyncFails).is_some() {
+            return Err(self.fail("a sync failed: injected by a test"));
+        }
         self.counts.syncs += 1;
         self.unsynced.clear();
+        Ok(())
+    }
+
+    /// The last thing that this process does here.
+    fn fail(&mut self, why: &str) -> StoreError {
+        let error = StoreError::Io(why.to_owned());
+        self.failed = Some(error.clone());
+        error
     }
 }
 

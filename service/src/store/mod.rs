@@ -131,6 +131,9 @@ pub trait Store: Send + Sync {
     /// Any error is final: the caller must not write again.
     fn commit(&self, batch: Batch, durability: Durability) -> Result<(), StoreError>;
 
+    /// Makes every commit so far survive a power cut. An error is final, as that of a commit.
+    fn sync(&self) -> Result<(), StoreError>;
+
     /// A view of this moment.
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError>;
 
@@ -141,7 +144,8 @@ pub trait Store: Send + Sync {
     /// seconds, so it is called off the shard's thread.
     fn compact(&self, from: &Key, to: &Key) -> Result<(), StoreError>;
 
-    /// Makes everything committed so far durable; the last call before a clean stop.
+    /// [`Store::sync`], and leaves the next start nothing to replay; the last call before a clean
+    /// stop.
     fn flush(&self) -> Result<(), StoreError>;
 
     /// What it has read; nothing, for a store that does not count.

@@ -165,6 +165,10 @@ impl Store for RocksStore {
         self.write(|| self.db.write_opt(batch, &options))
     }
 
+    fn sync(&self) -> Result<(), StoreError> {
+        self.write(|| self.db.flush_wal(self.sync))
+    }
+
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, StoreError> {
         Ok(Box::new(View::At(&self.db, self.db.snapshot())))
     }
@@ -184,11 +188,11 @@ impl Store for RocksStore {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
+        self.sync()?;
         if !self.sync {
-            return self.write(|| self.db.flush_wal(false));
+            return Ok(());
         }
-        self.write(|| self.db.flush_wal(true))?;
-        // The next start then replays nothing, and a log that is empty cannot be damaged.
+        // A log that is empty cannot be damaged either.
         let families = [family(&self.db, Space::Messages), family(&self.db, Space::State)];
         self.write(|| self.db.flush_cfs_opt(&families, &FlushOptions::default()))
     }

@@ -129,7 +129,8 @@ impl World {
                 self.store.inject(Fault::Reads(reads));
             }
             976..984 => self.store.inject(Fault::CommitLost),
-            984..990 => self.store.inject(Fault::CommitUncertain),
+            984..987 => self.store.inject(Fault::CommitUncertain),
+            987..990 => self.store.inject(Fault::SyncFails),
             990..993 => self.crash(false),
             993..996 => self.crash(true),
             _ => {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::world::{World, fifo_message, key, message, receipts, receive, request, texts};
-use crate::engine::command::{Command, Outcome};
+use crate::engine::command::{Command, Incoming, Outcome};
 use crate::engine::queue::Counters;
 use crate::error::Error;
+use crate::model::time::Millis;
 use crate::shard::core::Wake;
 use crate::shard::request::{Parcel, Request};
 use crate::shard::turn::{Answered, Turn};
@@ -106,7 +107,7 @@ fn a_deduplication_id_holds_over_a_crash_and_its_row_goes_after_the_window() {
 
 #[test]
 fn nobody_is_answered_when_the_commit_fails_not_even_a_duplicate() {
-    for fault in [Fault::CommitLost, Fault::CommitUncertain] {
+    for fault in [Fault::CommitLost, Fault::CommitUncertain, Fault::SyncFails] {
         let mut world = World::new(1);
         world.create("q.fifo");
         world.store.inject(fault);
@@ -125,6 +126,44 @@ fn nobody_is_answered_when_the_commit_fails_not_even_a_duplicate() {
 }
 
 #[test]
+fn a_receive_does_not_wait_for_the_sync_that_others_wait_for() {
+    let mut world = World::new(1);
+    world.create("q");
+    world.send("q", vec![message("a"), message("b")]);
+    let taken = world.receive("q", 1);
+    let (deleted, mut deleted_answer) = oneshot::channel();
+    let (received, mut received_answer) = oneshot::channel();
+    let (empty, mut empty_answer) = oneshot::channel();
+    let requests = vec![
+        request("q", Command::Delete(receipts(&taken)), deleted),
+        request("q", Command::Receive(receive(1)), received),
+        request("q", Command::Receive(receive(1)), empty),
+    ];
+    world.store.inject(Fault::SyncFails);
+    assert!(matches!(world.step(0, requests), Err(StoreError::Io(_))));
+    assert!(received_answer.try_recv().is_ok());
+    assert!(deleted_answer.try_recv().is_err());
+    // That nothing is left depends on the delete and on the receive.
+    assert!(empty_answer.try_recv().is_err());
+}
+
+#[test]
+fn a_receive_waits_for_the_sync_of_a_message_that_came_in_its_turn() {
+    let mut world = World::new(1);
+    world.create("q");
+    let (sent, mut sent_answer) = oneshot::channel();
+    let (received, mut received_answer) = oneshot::channel();
+    let requests = vec![
+        request("q", Command::Send(vec![message("a")]), sent),
+        request("q", Command::Receive(receive(1)), received),
+    ];
+    world.store.inject(Fault::SyncFails);
+    assert!(matches!(world.step(0, requests), Err(StoreError::Io(_))));
+    assert!(sent_answer.try_recv().is_err());
+    assert!(received_answer.try_recv().is_err());
+}
+
+#[test]
 fn counters_and_receive_counts_survive_a_restart() {
     let mut world = World::new(4);
     world.create("q");
@@ -140,6 +179,23 @@ fn counters_and_receive_counts_survive_a_restart() {
     let again = world.receive("q", 10);
     assert_eq!(again.len(), 9);
     assert_eq!(again.iter().filter(|message| message.receive_count == 2).count(), 3);
+}
+
+#[test]
+fn delays_that_ended_are_not_counted_again_by_the_next_start() {
+    let mut world = World::new(1);
+    world.create("q");
+    let delayed = || Incoming { delay: Some(Millis::from_secs(900)), ..message("late") };
+    world.send("q", (0..3_000).map(|_| delayed()).collect());
+    world.pass(901);
+    world.settle();
+    let all = Counters { available: 3_000, in_flight: 0, delayed: 0 };
+    assert_eq!(world.counters("q"), all);
+    world.restart(Crash::Kill, 1);
+    let before = world.store.counts().scanned_rows;
+    world.settle();
+    assert_eq!(world.counters("q"), all);
+    assert!(world.store.counts().scanned_rows - before < 100);
 }
 
 #[test]
