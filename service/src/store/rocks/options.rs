@@ -78,6 +78,9 @@ fn db_options(options: &RocksOptions, cache: &Cache, tracking: WalTracking) -> O
         WriteBufferManager::new_write_buffer_manager_with_cache(memtables, false, cache.clone());
     db.set_write_buffer_manager(&manager);
     db.set_max_background_jobs(2);
+    // Tables go to the disk as they are written, not all at their end: a sync of the log would have
+    // to wait for them.
+    db.set_bytes_per_sync(MIB as u64);
 
     // `recovery.rs` has read the logs before: what reaches RocksDB ends in a torn record at worst.
     db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
