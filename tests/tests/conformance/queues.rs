@@ -3,7 +3,7 @@
 use aws_sdk_sqs::types::QueueAttributeName;
 use stanchion_tests::{
     Server,
-    sdk::{self, attribute, attributes, client, create, failure},
+    sdk::{self, arn, attribute, attributes, client, create, failure},
 };
 
 #[tokio::test]
@@ -275,4 +275,80 @@ async fn strict_limits_know_sixty_seconds() {
     sqs.delete_queue().queue_url(&url).send().await.unwrap();
     let refused = failure(sqs.create_queue().queue_name("q").send().await);
     assert_eq!(refused.code, "AWS.SimpleQueueService.QueueDeletedRecently");
+}
+
+#[tokio::test]
+async fn tags_are_added_replaced_removed_and_listed() {
+    let mut server = Server::start();
+    let sqs = client(&server);
+    let created = sqs.create_queue().queue_name("q").tags("team", "red").send().await.unwrap();
+    let url = created.queue_url.unwrap();
+    let tag = sqs.tag_queue().queue_url(&url).tags("team", "blue").tags("Größe", "");
+    tag.send().await.unwrap();
+    let listed = async |sqs: &aws_sdk_sqs::Client| {
+        let tags = sqs.list_queue_tags().queue_url(&url).send().await.unwrap().tags;
+        let mut tags: Vec<_> = tags.unwrap_or_default().into_iter().collect();
+        tags.sort();
+        tags
+    };
+    let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(listed(&sqs).await, [tag("Größe", ""), tag("team", "blue")]);
+
+    server.kill();
+    server.start_again();
+    let sqs = client(&server);
+    assert_eq!(listed(&sqs).await.len(), 2, "they are as durable as the queue");
+    let untag = sqs.untag_queue().queue_url(&url).tag_keys("team").tag_keys("never there");
+    untag.send().await.unwrap();
+    assert_eq!(listed(&sqs).await, [tag("Größe", "")]);
+    sqs.untag_queue().queue_url(&url).tag_keys("Größe").send().await.unwrap();
+    assert_eq!(listed(&sqs).await, []);
+}
+
+#[tokio::test]
+async fn wrong_tags_are_refused_and_change_nothing() {
+    let server = Server::start();
+    let sqs = client(&server);
+    let url = create(&sqs, "q", &[]).await;
+    let many = |from: u32, to: u32| (from..to).map(|n| (n.to_string(), String::new())).collect();
+    sqs.tag_queue().queue_url(&url).set_tags(Some(many(0, 40))).send().await.unwrap();
+
+    let none = sqs.tag_queue().queue_url(&url).set_tags(Some(many(0, 0))).send().await;
+    assert_eq!(failure(none).code, "MissingParameter");
+    let more = sqs.tag_queue().queue_url(&url).set_tags(Some(many(30, 51))).send().await;
+    let refused = failure(more);
+    assert_eq!((refused.status, &*refused.code), (400, "InvalidParameterValue"));
+    assert_eq!(refused.message, "Too many tags added for queue q.");
+    let none = sqs.untag_queue().queue_url(&url).set_tag_keys(Some(vec![])).send().await;
+    let refused = failure(none);
+    assert_eq!(refused.code, "InvalidParameterValue");
+    assert_eq!(refused.message, "Tag keys must be between 1 and 128 characters in length.");
+    let left = sqs.list_queue_tags().queue_url(&url).send().await.unwrap().tags.unwrap();
+    assert_eq!(left.len(), 40);
+}
+
+#[tokio::test]
+async fn the_sources_of_a_dead_letter_queue_are_listed_in_pages() {
+    let server = Server::start();
+    let sqs = client(&server);
+    let dead = create(&sqs, "dead", &[]).await;
+    let target = arn(&sqs, &dead).await;
+    let policy = format!(r#"{{"deadLetterTargetArn":"{target}","maxReceiveCount":3}}"#);
+    let mut sources = Vec::new();
+    for name in ["a", "b", "c"] {
+        sources.push(create(&sqs, name, &[("RedrivePolicy", &policy)]).await);
+    }
+    create(&sqs, "other", &[]).await;
+    let list = || sqs.list_dead_letter_source_queues().queue_url(&dead);
+    assert_eq!(list().send().await.unwrap().queue_urls, sources);
+
+    let first = list().max_results(2).send().await.unwrap();
+    assert_eq!(first.queue_urls, sources[..2]);
+    let next = first.next_token.expect("there is a third");
+    let second = list().max_results(2).next_token(next).send().await.unwrap();
+    assert_eq!((second.queue_urls, second.next_token), (vec![sources[2].clone()], None));
+
+    let none = sqs.list_dead_letter_source_queues().queue_url(&sources[0]).send().await.unwrap();
+    assert_eq!(none.queue_urls, [""; 0]);
+    assert_eq!(failure(list().max_results(0).send().await).code, "InvalidParameterValue");
 }

@@ -9,6 +9,8 @@ pub mod delete_message_batch;
 pub mod delete_queue;
 pub mod get_queue_attributes;
 pub mod get_queue_url;
+pub mod list_dead_letter_source_queues;
+pub mod list_queue_tags;
 pub mod list_queues;
 pub mod message;
 pub mod purge_queue;
@@ -17,7 +19,9 @@ pub mod redrive;
 pub mod send_message;
 pub mod send_message_batch;
 pub mod set_queue_attributes;
+pub mod tag_queue;
 pub mod tags;
+pub mod untag_queue;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -65,12 +69,16 @@ pub const ACTIONS: &[Row] = &[
     row::<delete_queue::DeleteQueue>(),
     row::<get_queue_attributes::GetQueueAttributes>(),
     row::<get_queue_url::GetQueueUrl>(),
+    row::<list_dead_letter_source_queues::ListDeadLetterSourceQueues>(),
+    row::<list_queue_tags::ListQueueTags>(),
     row::<list_queues::ListQueues>(),
     row::<purge_queue::PurgeQueue>(),
     row::<receive_message::ReceiveMessage>(),
     row::<send_message::SendMessage>(),
     row::<send_message_batch::SendMessageBatch>(),
     row::<set_queue_attributes::SetQueueAttributes>(),
+    row::<tag_queue::TagQueue>(),
+    row::<untag_queue::UntagQueue>(),
 ];
 
 /// The place of an action in [`ACTIONS`]; names are case-sensitive.

@@ -12,9 +12,7 @@ pub fn check(tags: &Tags, queue: &str) -> Result<(), Error> {
     }
     let legal = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
     for (key, value) in tags {
-        if !(1..=limits::TAG_KEY_CHARS_MAX).contains(&key.chars().count()) {
-            return refuse("Tag keys must be between 1 and 128 characters in length.".into());
-        }
+        check_key(key)?;
         if value.chars().count() > limits::TAG_VALUE_CHARS_MAX {
             return refuse("Tag values must be between 0 and 256 characters in length.".into());
         }
@@ -29,6 +27,16 @@ pub fn check(tags: &Tags, queue: &str) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether a tag may have this key at all.
+pub fn check_key(key: &str) -> Result<(), Error> {
+    match key.chars().count() {
+        1..=limits::TAG_KEY_CHARS_MAX => Ok(()),
+        _ => Err(Error::InvalidParameter(
+            "Tag keys must be between 1 and 128 characters in length.".into(),
+        )),
+    }
 }
 
 #[cfg(test)]

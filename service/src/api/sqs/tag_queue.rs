@@ -1,0 +1,37 @@
+//! TagQueue. Source: facts sheet, 2.2 and 12.
+
+use serde::Deserialize;
+
+use super::{Action, tags};
+use crate::api::call::Call;
+use crate::error::Error;
+use crate::shard::handle::Tags;
+
+/// Adds tags to a queue; a key that is there already gets the new value.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TagQueue {
+    queue_url: Option<String>,
+    tags: Option<Tags>,
+}
+
+impl Action for TagQueue {
+    const NAME: &'static str = "TagQueue";
+    type Output = ();
+
+    async fn run(self, call: &Call<'_>) -> Result<(), Error> {
+        let queue = call.queue(self.queue_url.as_deref())?;
+        let given = self.tags.filter(|tags| !tags.is_empty());
+        let given = given.ok_or_else(|| Error::missing("Tags"))?;
+        let name = queue.key.name.to_string();
+        // Checked where the queue lives: how many there are in all is known only there.
+        let change = Box::new(move |_settings: &mut _, tags: &mut Tags| {
+            let mut all = tags.clone();
+            all.extend(given);
+            tags::check(&all, &name)?;
+            *tags = all;
+            Ok(())
+        });
+        call.app.shards.update(&queue.key, change).await.map(|_queue| ())
+    }
+}

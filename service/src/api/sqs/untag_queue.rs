@@ -1,0 +1,38 @@
+//! UntagQueue. Source: facts sheet, 2.2.
+
+use serde::Deserialize;
+
+use super::{Action, tags};
+use crate::api::call::Call;
+use crate::error::Error;
+use crate::shard::handle::Tags;
+
+/// Removes tags from a queue by their keys; keys that are not there are ignored.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UntagQueue {
+    queue_url: Option<String>,
+    tag_keys: Option<Vec<String>>,
+}
+
+impl Action for UntagQueue {
+    const NAME: &'static str = "UntagQueue";
+    type Output = ();
+
+    async fn run(self, call: &Call<'_>) -> Result<(), Error> {
+        let queue = call.queue(self.queue_url.as_deref())?;
+        let keys = self.tag_keys.unwrap_or_default();
+        // AWS says of an empty list what it says of an empty key.
+        if keys.is_empty() {
+            tags::check_key("")?;
+        }
+        for key in &keys {
+            tags::check_key(key)?;
+        }
+        let change = Box::new(move |_settings: &mut _, tags: &mut Tags| {
+            tags.retain(|key, _value| !keys.contains(key));
+            Ok(())
+        });
+        call.app.shards.update(&queue.key, change).await.map(|_queue| ())
+    }
+}
