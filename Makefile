@@ -23,7 +23,8 @@ test:
 	infra/build/deny.sh
 	infra/build/install.sh clients
 	$(CARGO) test --locked --workspace
-	$(CARGO) run --locked --package stanchion-benches --bin acceptance -- --scale 0.01 --counts-only
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) run --locked --bin acceptance -- --scale 0.01 --counts-only
 
 acceptance:
 	$(CARGO) build --locked --release --workspace --bins
