@@ -161,7 +161,6 @@ fn load(
     needs: Vec<Need>,
     loaded: &mut Loaded,
 ) -> Result<(), StoreError> {
-    rows.prefetch_all(store, &needs)?;
     for need in needs {
         let answer = rows.answer(store, need)?;
         loaded.0.insert(need, answer);

@@ -92,25 +92,6 @@ impl TurnRows {
         Some(row_key(self.slot, self.generation, &row))
     }
 
-    /// Loads the single rows among these needs with one call: due and returned messages mostly lie
-    /// side by side.
-    pub(super) fn prefetch_all(
-        &mut self,
-        store: &dyn Store,
-        needs: &[Need],
-    ) -> Result<(), StoreError> {
-        let unread = needs.iter().filter(|need| !self.prefetched.contains_key(need));
-        let (needs, keys): (Vec<Need>, Vec<Key>) =
-            unread.filter_map(|need| Some((*need, self.single(need)?))).unzip();
-        // One alone is as well read when it is needed.
-        if keys.len() < 2 {
-            return Ok(());
-        }
-        let values = store.multi_get(&keys)?;
-        self.prefetched.extend(needs.into_iter().zip(values));
-        Ok(())
-    }
-
     /// Keeps what the store has for a single row.
     pub(super) fn prefetch(&mut self, need: Need, value: Option<Bytes>) {
         self.prefetched.insert(need, value);

@@ -42,12 +42,12 @@ impl Action for SendMessageBatch {
         }
 
         let bodies: Vec<&[u8]> = entries.iter().map(|(_, entry)| entry.body().as_bytes()).collect();
-        let digests = md5_of_each(&bodies);
+        let body_md5s = md5_of_each(&bodies);
         let mut messages = Vec::with_capacity(entries.len());
         let parse = |(index, (id, entry)): (usize, (String, MessageInput))| {
             let body_name = || batch::member(ENTRY, index, "MessageBody");
             let parsed =
-                entry.parse(digests[index], &queue, call, body_name).map(|(message, digests)| {
+                entry.parse(body_md5s[index], &queue, call, body_name).map(|(message, digests)| {
                     messages.push(message);
                     digests
                 });
