@@ -17,8 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::api::action;
 use crate::api::admission::Admission;
-use crate::api::sqs::ACTIONS;
 use crate::shard::handle::Shards;
 use crate::shard::stats::{ShardStats, TurnSizes};
 use crate::store::Reads;
@@ -123,7 +123,7 @@ impl Metrics {
             // 50 µs to 26 s: a long poll takes up to 20 s.
             seconds: Histogram::new(exponential_buckets(50e-6, 2.0, 20)),
         };
-        let names = ACTIONS.iter().map(|action| action.name).chain(["unknown"]);
+        let names = action::all().map(|row| row.name).chain(["unknown"]);
         let sources = Arc::new(Sources {
             info,
             admission,

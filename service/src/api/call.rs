@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::api::admission::{Admission, Bounds, Ticket};
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -19,6 +19,10 @@ pub struct App {
     pub shards: Shards,
     /// The limits in force.
     pub limits: &'static Limits,
+    /// When a send or a delete is answered.
+    pub durability: Durability,
+    /// Whether an admin call may move the clock.
+    pub virtual_clock: bool,
     /// The account of requests that name none.
     pub account: AccountId,
     /// The region of requests that name none.
@@ -48,6 +52,8 @@ impl App {
         ];
         Arc::new(App {
             limits,
+            durability: config.durability,
+            virtual_clock: config.virtual_clock,
             account: config.account.clone(),
             region: config.region.clone(),
             public_url: config.public_url.clone(),

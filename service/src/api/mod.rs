@@ -1,6 +1,7 @@
 //! The edge: HTTP in, HTTP out. Bytes become typed values here once; nothing below knows a protocol,
 //! and nothing here outlives its request.
 
+pub mod action;
 pub mod admission;
 pub mod call;
 pub mod error_table;
@@ -8,3 +9,4 @@ pub mod protocol;
 pub mod respond;
 pub mod server;
 pub mod sqs;
+pub mod stanchion;

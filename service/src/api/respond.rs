@@ -18,11 +18,11 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
+use crate::api::action::{self, Answer, Row};
 use crate::api::admission::Ticket;
 use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
 use crate::api::protocol::{Protocol, json};
-use crate::api::sqs::{self, ACTIONS, Answer};
 use crate::env;
 use crate::error::Error;
 use crate::limits;
@@ -90,8 +90,9 @@ impl Peer {
         request_id: &str,
     ) -> Reply {
         let started = Instant::now();
-        let action = find_action(&parts.headers);
-        let name = action.as_ref().map_or("unknown", |action| ACTIONS[*action].name);
+        let target = text_header(&parts.headers, "x-amz-target").unwrap_or_default();
+        let action = action::find_target(target);
+        let name = action.as_ref().map_or("unknown", |action| action.name);
         let outcome = match action {
             Ok(action) => self.run(action, protocol, parts, body, request_id).await,
             Err(error) => Err(error),
@@ -110,7 +111,7 @@ impl Peer {
 
     async fn run(
         &self,
-        action: usize,
+        action: &'static Row,
         protocol: Protocol,
         parts: Parts,
         body: Incoming,
@@ -138,7 +139,7 @@ impl Peer {
         };
         // Headers are slices of the connection's read buffer; a poll that waits must not hold it.
         drop(parts);
-        let body = catch_panic((ACTIONS[action].handle)(protocol, body, &call)).await?;
+        let body = catch_panic((action.handle)(protocol, body, &call)).await?;
         ticket.charge_response(body.len());
         Ok((body, ticket))
     }
@@ -173,15 +174,6 @@ impl Peer {
         let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         reply
-    }
-}
-
-/// The action that `X-Amz-Target` names.
-fn find_action(headers: &HeaderMap) -> Result<usize, Error> {
-    let target = text_header(headers, "x-amz-target").unwrap_or_default();
-    match target.strip_prefix("AmazonSQS.") {
-        Some(name) => sqs::find(name),
-        None => Err(Error::UnknownAction(target.chars().take(128).collect())),
     }
 }
 
@@ -366,16 +358,6 @@ mod tests {
             "https://sqs.example:8443"
         );
         assert_eq!(origin(&[("x-forwarded-proto", "javascript")]), "http://10.0.0.1:9324");
-    }
-
-    #[test]
-    fn an_action_is_named_after_the_service() {
-        let find = |target: &str| find_action(&parts("/", &[("x-amz-target", target)]).headers);
-        assert!(find("AmazonSQS.SendMessage").is_ok());
-        for odd in ["SendMessage", "amazonsqs.SendMessage", "AmazonSQS.", "AmazonSQS.Nonsense"] {
-            assert!(matches!(find(odd), Err(Error::UnknownAction(_))), "{odd}");
-        }
-        assert_eq!(find_action(&HeaderMap::new()), Err(Error::UnknownAction(String::new())));
     }
 
     #[tokio::test]

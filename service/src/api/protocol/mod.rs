@@ -23,8 +23,13 @@ impl Protocol {
         }
     }
 
-    /// The body of an answer.
-    pub fn encode<Output: Serialize>(self, output: &Output) -> Result<Vec<u8>, Error> {
+    /// The body of an answer to an action.
+    pub fn encode<Output: Serialize>(
+        self,
+        output: &Output,
+        _action: &str,
+        _request_id: &str,
+    ) -> Result<Vec<u8>, Error> {
         match self {
             Protocol::Json => json::encode(output),
         }

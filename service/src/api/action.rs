@@ -1,0 +1,107 @@
+//! What an action is, and the tables that list them.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::api::call::Call;
+use crate::api::protocol::Protocol;
+use crate::api::{sqs, stanchion};
+use crate::error::Error;
+
+/// One action: the members of its input as they are named on the wire, all optional, and what it
+/// does. What is required, in range and consistent is for [`Action::run`] to check, in the words of
+/// AWS.
+pub trait Action: DeserializeOwned + Send + 'static {
+    /// As on the wire: after the dot in `X-Amz-Target`, or the value of `Action=`.
+    const NAME: &'static str;
+
+    /// What it answers, its members as on the wire; `()` for nothing at all.
+    type Output: Serialize + Send;
+
+    /// Does it.
+    fn run(self, call: &Call<'_>) -> impl Future<Output = Result<Self::Output, Error>> + Send;
+}
+
+/// The body of an answer, some time.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send + 'a>>;
+
+/// An action as its table knows it.
+#[derive(Clone, Copy)]
+pub struct Row {
+    /// As on the wire.
+    pub name: &'static str,
+    /// Decodes, runs, encodes.
+    pub handle: for<'a> fn(Protocol, Bytes, &'a Call<'a>) -> Answer<'a>,
+}
+
+/// The row of an action.
+pub const fn row<A: Action>() -> Row {
+    Row { name: A::NAME, handle: handle::<A> }
+}
+
+/// Every action there is.
+pub fn all() -> impl Iterator<Item = &'static Row> {
+    sqs::ACTIONS.iter().chain(stanchion::ACTIONS)
+}
+
+/// An action of Amazon SQS; names are case-sensitive.
+pub fn find(name: &str) -> Result<&'static Row, Error> {
+    find_in(sqs::ACTIONS, name).ok_or_else(|| unknown(name))
+}
+
+/// The action that `X-Amz-Target` names: `<service>.<action>`.
+pub fn find_target(target: &str) -> Result<&'static Row, Error> {
+    let (service, name) = target.split_once('.').unwrap_or((target, ""));
+    match service {
+        "AmazonSQS" => find(name),
+        "Stanchion" => find_in(stanchion::ACTIONS, name).ok_or_else(|| unknown(name)),
+        _ => Err(unknown(target)),
+    }
+}
+
+fn find_in(table: &'static [Row], name: &str) -> Option<&'static Row> {
+    table.binary_search_by(|row| row.name.cmp(name)).ok().map(|at| &table[at])
+}
+
+fn unknown(name: &str) -> Error {
+    Error::UnknownAction(name.chars().take(128).collect())
+}
+
+fn handle<'a, A: Action>(protocol: Protocol, body: Bytes, call: &'a Call<'a>) -> Answer<'a> {
+    Box::pin(async move {
+        let action = protocol.decode::<A>(&body)?;
+        // A long poll may wait for long: it keeps what it asked for, not the bytes it came in.
+        drop(body);
+        protocol.encode(&action.run(call).await?, A::NAME, call.request_id)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_sorted_and_no_name_is_in_both() {
+        for table in [sqs::ACTIONS, stanchion::ACTIONS] {
+            assert!(table.windows(2).all(|pair| pair[0].name < pair[1].name));
+        }
+        assert!(stanchion::ACTIONS.iter().all(|row| find(row.name).is_err()));
+    }
+
+    #[test]
+    fn an_action_is_named_after_its_service() {
+        let found = |target: &str| find_target(target).map(|row| row.name);
+        assert_eq!(found("AmazonSQS.SendMessage"), Ok("SendMessage"));
+        assert_eq!(found("Stanchion.GetServerInfo"), Ok("GetServerInfo"));
+        for target in ["", "SendMessage", "AmazonSNS.SendMessage", "AmazonSQS.sendMessage"] {
+            assert!(matches!(found(target), Err(Error::UnknownAction(_))), "{target}");
+        }
+        for target in ["Stanchion.SendMessage", "AmazonSQS.GetServerInfo", "AmazonSQS."] {
+            assert!(matches!(found(target), Err(Error::UnknownAction(_))), "{target}");
+        }
+    }
+}

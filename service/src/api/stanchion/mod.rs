@@ -1,0 +1,11 @@
+//! What operators need beside SQS: actions of our own, over AWS JSON at the same address, as
+//! `X-Amz-Target: Stanchion.<Action>`. Their errors, pages and names follow those of SQS.
+
+pub mod advance_clock;
+pub mod get_server_info;
+
+use crate::api::action::{Action, Row, row};
+
+/// Every action of our own, in the order of their names.
+pub const ACTIONS: &[Row] =
+    &[row::<advance_clock::AdvanceClock>(), row::<get_server_info::GetServerInfo>()];
