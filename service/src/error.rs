@@ -127,6 +127,12 @@ pub enum Error {
     /// No action of that name.
     #[error("The action {0} is not valid for this endpoint.")]
     UnknownAction(String),
+    /// A request that names no action.
+    #[error("The request must contain the parameter Action.")]
+    MissingAction,
+    /// Parameters that cannot be parsed.
+    #[error("{0}")]
+    MalformedQueryString(Cow<'static, str>),
     /// A body that cannot be parsed.
     #[error("{0}")]
     MalformedInput(Cow<'static, str>),

@@ -3,12 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::call::Call;
-use crate::api::protocol::Protocol;
+use crate::api::protocol::{Input, Protocol};
 use crate::api::{sqs, stanchion};
 use crate::error::Error;
 
@@ -35,7 +34,7 @@ pub struct Row {
     /// As on the wire.
     pub name: &'static str,
     /// Decodes, runs, encodes.
-    pub handle: for<'a> fn(Protocol, Bytes, &'a Call<'a>) -> Answer<'a>,
+    pub handle: for<'a> fn(Protocol, Input, &'a Call<'a>) -> Answer<'a>,
 }
 
 /// The row of an action.
@@ -71,11 +70,11 @@ fn unknown(name: &str) -> Error {
     Error::UnknownAction(name.chars().take(128).collect())
 }
 
-fn handle<'a, A: Action>(protocol: Protocol, body: Bytes, call: &'a Call<'a>) -> Answer<'a> {
+fn handle<'a, A: Action>(protocol: Protocol, input: Input, call: &'a Call<'a>) -> Answer<'a> {
     Box::pin(async move {
-        let action = protocol.decode::<A>(&body)?;
+        let action = input.decode::<A>()?;
         // A long poll may wait for long: it keeps what it asked for, not the bytes it came in.
-        drop(body);
+        drop(input);
         protocol.encode(&action.run(call).await?, A::NAME, call.request_id)
     })
 }

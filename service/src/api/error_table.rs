@@ -76,6 +76,8 @@ pub fn row(error: &Error) -> Row {
         MissingParameter { .. }          => row(COMMON, "MissingRequiredParameterException",    "MissingParameter",            400),
         InvalidParameterCombination(_)   => row(COMMON, "InvalidParameterCombinationException", "InvalidParameterCombination", 400),
         UnknownAction(_)                 => row(COMMON, "UnknownOperationException",            "InvalidAction",               400),
+        MissingAction                    => row(COMMON, "UnknownOperationException",            "MissingAction",               404),
+        MalformedQueryString(_)          => row(COMMON, "MalformedQueryStringException",        "MalformedQueryString",        404),
         MalformedInput(_)                => row(COMMON, "SerializationException",               "MalformedInput",              400),
         RequestTimeout                   => row(COMMON, "RequestTimeoutException",              "RequestTimeout",              408),
         RequestTooLarge(_)               => row(COMMON, "RequestEntityTooLargeException",       "RequestEntityTooLarge",       413),
@@ -89,6 +91,16 @@ pub fn public_text(error: &Error) -> Cow<'static, str> {
     match error {
         Error::Internal(_) => "We encountered an internal error. Please try again.".into(),
         error => error.to_string().into(),
+    }
+}
+
+/// What the caller is told over Query, where one text is an older one.
+pub fn query_text(error: &Error) -> Cow<'static, str> {
+    match error {
+        Error::QueueDoesNotExist => {
+            "The specified queue does not exist for this wsdl version.".into()
+        }
+        error => public_text(error),
     }
 }
 

@@ -22,7 +22,8 @@ use crate::api::action::{self, Answer, Row};
 use crate::api::admission::Ticket;
 use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
-use crate::api::protocol::{Protocol, json};
+use crate::api::protocol::query::Form;
+use crate::api::protocol::{Input, Protocol, json};
 use crate::env;
 use crate::error::Error;
 use crate::limits;
@@ -67,13 +68,11 @@ impl Peer {
             (&Method::GET | &Method::HEAD, "/health") => plain(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/ready") => self.readiness(),
             (&Method::GET, "/metrics") => self.metrics(),
-            _ => match text_header(&parts.headers, header::CONTENT_TYPE) {
-                Some(content_type) if json::recognises(content_type) => {
-                    self.answer(Protocol::Json, parts, body, request_id).await
-                }
-                // The answer of AWS to a request that names no action (facts sheet, 1.5).
-                _ => plain(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n"),
-            },
+            (&Method::GET | &Method::POST, _) => {
+                let protocol = find_protocol(&parts.headers);
+                self.answer(protocol, parts, body, request_id).await
+            }
+            _ => no_action(),
         };
         // Digits and dashes are always a legal value.
         if let Ok(value) = HeaderValue::from_str(request_id) {
@@ -90,19 +89,14 @@ impl Peer {
         request_id: &str,
     ) -> Reply {
         let started = Instant::now();
-        let target = text_header(&parts.headers, "x-amz-target").unwrap_or_default();
-        let action = action::find_target(target);
-        let name = action.as_ref().map_or("unknown", |action| action.name);
-        let outcome = match action {
-            Ok(action) => self.run(action, protocol, parts, body, request_id).await,
-            Err(error) => Err(error),
-        };
+        let mut name = "unknown";
+        let outcome = self.run(protocol, parts, body, request_id, &mut name).await;
         let (code, reply) = match outcome {
             Ok((body, ticket)) => ("OK", success(protocol, body, ticket)),
             Err(error) => {
                 log(&error, name, request_id);
                 let row = error_table::row(&error);
-                (row.query_code, failure(protocol, &error))
+                (row.query_code, failure(protocol, &error, request_id))
             }
         };
         self.app.metrics.observe(name, code, started.elapsed());
@@ -111,11 +105,11 @@ impl Peer {
 
     async fn run(
         &self,
-        action: &'static Row,
         protocol: Protocol,
         parts: Parts,
         body: Incoming,
         request_id: &str,
+        name: &mut &'static str,
     ) -> Result<(Vec<u8>, Ticket), Error> {
         let claimed = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if claimed > limits::REQUEST_BODY_BYTES_MAX {
@@ -125,6 +119,8 @@ impl Peer {
         let body = timeout(BODY_TIME_MAX, read(body, claimed, &ticket))
             .await
             .map_err(|_| Error::RequestTimeout)??;
+        let (action, input) = read_input(protocol, &parts, body)?;
+        *name = action.name;
         let call = Call {
             app: &self.app,
             account: self.app.account.clone(),
@@ -139,7 +135,7 @@ impl Peer {
         };
         // Headers are slices of the connection's read buffer; a poll that waits must not hold it.
         drop(parts);
-        let body = catch_panic((action.handle)(protocol, body, &call)).await?;
+        let body = catch_panic((action.handle)(protocol, input, &call)).await?;
         ticket.charge_response(body.len());
         Ok((body, ticket))
     }
@@ -175,6 +171,35 @@ impl Peer {
         reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         reply
     }
+}
+
+/// JSON says so in its content type; everything else is Query (facts sheet, 1).
+fn find_protocol(headers: &HeaderMap) -> Protocol {
+    let is_json = |value| text_header(headers, header::CONTENT_TYPE).is_some_and(value);
+    let accepts = text_header(headers, header::ACCEPT).unwrap_or_default();
+    match () {
+        () if is_json(json::recognises) => Protocol::Json,
+        () if accepts.split(',').any(|kind| kind.trim().starts_with("application/json")) => {
+            Protocol::QueryInJson
+        }
+        () => Protocol::Query,
+    }
+}
+
+/// Which action is asked for, and what it is told.
+fn read_input(
+    protocol: Protocol,
+    parts: &Parts,
+    body: Bytes,
+) -> Result<(&'static Row, Input), Error> {
+    if protocol == Protocol::Json {
+        let target = text_header(&parts.headers, "x-amz-target").unwrap_or_default();
+        return Ok((action::find_target(target)?, Input::Json(body)));
+    }
+    let mut form = Form::read(&body, parts.uri.query().unwrap_or_default())?;
+    let action = action::find(form.action()?)?;
+    form.apply_path(parts.uri.path())?;
+    Ok((action, Input::Query(form)))
 }
 
 /// The region of the credential scope: `…/<date>/<region>/sqs/aws4_request`, in the header or, of a
@@ -269,15 +294,26 @@ fn success(protocol: Protocol, body: Vec<u8>, ticket: Ticket) -> Reply {
     reply(StatusCode::OK, protocol.content_type(), body)
 }
 
-fn failure(protocol: Protocol, error: &Error) -> Reply {
+fn failure(protocol: Protocol, error: &Error, request_id: &str) -> Reply {
+    if *error == Error::MissingAction {
+        return no_action();
+    }
     let row = error_table::row(error);
     // The table has no status that is none; a test holds it to that.
     let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut reply = reply(status, protocol.content_type(), protocol.encode_error(error).into());
-    if let Ok(value) = HeaderValue::try_from([row.query_code, ";", row.fault()].concat()) {
+    let body = protocol.encode_error(error, request_id).into();
+    let mut reply = reply(status, protocol.content_type(), body);
+    if protocol == Protocol::Json
+        && let Ok(value) = HeaderValue::try_from([row.query_code, ";", row.fault()].concat())
+    {
         reply.headers_mut().insert(QUERY_ERROR, value);
     }
     reply
+}
+
+/// The answer of AWS to a request that names no action (facts sheet, 1.5).
+fn no_action() -> Reply {
+    plain(StatusCode::NOT_FOUND, "<UnknownOperationException/>\n")
 }
 
 fn plain(status: StatusCode, text: impl Into<Bytes>) -> Reply {

@@ -1,8 +1,10 @@
-//! How requests and answers are written. A protocol turns bytes into the typed input of an action
-//! and its typed output into bytes; what an action is called is all it knows about it.
+//! How requests and answers are written. A protocol turns what came in into the typed input of an
+//! action and its typed output into bytes; what an action is called is all it knows about it.
 
 pub mod json;
+pub mod query;
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,32 +15,52 @@ use crate::error::Error;
 pub enum Protocol {
     /// AWS JSON 1.0.
     Json,
+    /// AWS Query, answered in XML.
+    Query,
+    /// AWS Query of a client that accepts JSON.
+    QueryInJson,
+}
+
+/// What an action is told.
+#[derive(Debug)]
+pub enum Input {
+    /// An object in JSON.
+    Json(Bytes),
+    /// Parameters.
+    Query(query::Form),
+}
+
+impl Input {
+    /// The input of an action.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        match self {
+            Input::Json(body) => json::decode(body),
+            Input::Query(form) => form.decode(),
+        }
+    }
 }
 
 impl Protocol {
-    /// The input of an action.
-    pub fn decode<Input: DeserializeOwned>(self, body: &[u8]) -> Result<Input, Error> {
-        match self {
-            Protocol::Json => json::decode(body),
-        }
-    }
-
-    /// The body of an answer to an action.
+    /// The body of the answer to an action.
     pub fn encode<Output: Serialize>(
         self,
         output: &Output,
-        _action: &str,
-        _request_id: &str,
+        action: &str,
+        request_id: &str,
     ) -> Result<Vec<u8>, Error> {
         match self {
             Protocol::Json => json::encode(output),
+            Protocol::Query => query::answer::xml(output, action, request_id),
+            Protocol::QueryInJson => query::answer::json(output, action, request_id),
         }
     }
 
     /// The body of an error.
-    pub fn encode_error(self, error: &Error) -> Vec<u8> {
+    pub fn encode_error(self, error: &Error, request_id: &str) -> Vec<u8> {
         match self {
             Protocol::Json => json::encode_error(error),
+            Protocol::Query => query::answer::xml_error(error, request_id),
+            Protocol::QueryInJson => query::answer::json_error(error, request_id),
         }
     }
 
@@ -46,6 +68,8 @@ impl Protocol {
     pub fn content_type(self) -> &'static str {
         match self {
             Protocol::Json => json::CONTENT_TYPE,
+            Protocol::Query => query::answer::XML,
+            Protocol::QueryInJson => query::answer::JSON,
         }
     }
 }

@@ -1,0 +1,6 @@
+//! The edge as a client sees it, byte for byte: real HTTP on a loopback port, real shards, a store in
+//! memory.
+
+mod json;
+mod query;
+mod server;
