@@ -133,7 +133,7 @@ impl SendTemplate {
         let entries = (0..BATCH).map(|entry| {
             json!({
                 "Id": entry.to_string(), "MessageBody": hole(),
-                "MessageGroupId": &id, "MessageDeduplicationId": &id,
+                "MessageDeduplicationId": &id, "MessageGroupId": &id,
             })
         });
         let body = json!({ "QueueUrl": queue_url, "Entries": Value::from_iter(entries) });
@@ -163,7 +163,7 @@ impl SendTemplate {
     /// The bytes to send, with fresh bodies, for the FIFO messages `from ..`: message `n` has
     /// deduplication id `n` and group `n % groups`.
     pub fn next_fifo(&mut self, bodies: &mut Bodies, from: u64, groups: u64) -> &[u8] {
-        // An object's members are written in alphabetical order: deduplication id, then group.
+        // Each entry has its deduplication id before its group.
         for (entry, pair) in self.ids.chunks_exact(2).enumerate() {
             let number = from + entry as u64;
             for (&at, id) in pair.iter().zip([number, number % groups]) {
