@@ -1,6 +1,7 @@
 //! Digests that clients recompute, and fail on when they differ (facts sheet, 4.6).
 
 use md5::{Digest as _, Md5 as Md5Hasher};
+use serde::{Serialize, Serializer};
 use sha2::Sha256;
 
 use super::message::{Attribute, AttributeValue, Md5};
@@ -47,13 +48,27 @@ pub fn content_deduplication_id(body: &[u8]) -> String {
 
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| digits(*byte)).map(char::from).collect()
+}
+
+/// The two digits of a byte.
+fn digits(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)].into());
-        text.push(DIGITS[usize::from(byte & 15)].into());
+    [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]
+}
+
+/// An MD5 as answers show it: in lower-case hexadecimal digits, which are written where they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HexMd5(pub Md5);
+
+impl Serialize for HexMd5 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = [0; 2 * size_of::<Md5>()];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&digits(byte));
+        }
+        serializer.serialize_str(str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
     }
-    text
 }
 
 fn update_with_length(hasher: &mut Md5Hasher, bytes: &[u8]) {

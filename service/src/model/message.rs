@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Serialize, Serializer};
 
 use super::rows::Moved;
 use super::time::{Millis, Timestamp};
@@ -15,6 +16,14 @@ pub struct MessageId(pub [u8; 16]);
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&uuid::Uuid::from_bytes(self.0).hyphenated(), f)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = uuid::Uuid::encode_buffer();
+        let id = uuid::Uuid::from_bytes(self.0).hyphenated();
+        serializer.serialize_str(id.encode_lower(&mut text))
     }
 }
 

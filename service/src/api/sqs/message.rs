@@ -11,10 +11,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits;
-use crate::model::digest;
+use crate::model::digest::{self, HexMd5};
 use crate::model::fifo::is_legal_id;
 use crate::model::message::{
-    Attribute, AttributeValue, Attributes, Content, Md5, NewMessage, Sent,
+    Attribute, AttributeValue, Attributes, Content, Md5, MessageId, NewMessage, Sent,
 };
 use crate::model::queue::QueueKind;
 use crate::model::time::Millis;
@@ -62,13 +62,13 @@ pub struct Blob(Bytes);
 pub struct SentOutput {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    message_id: String,
+    message_id: MessageId,
     #[serde(rename = "MD5OfMessageBody")]
-    md5_of_message_body: String,
+    md5_of_message_body: HexMd5,
     #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
-    md5_of_message_attributes: Option<String>,
+    md5_of_message_attributes: Option<HexMd5>,
     #[serde(rename = "MD5OfMessageSystemAttributes", skip_serializing_if = "Option::is_none")]
-    md5_of_message_system_attributes: Option<String>,
+    md5_of_message_system_attributes: Option<HexMd5>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence_number: Option<String>,
 }
@@ -76,9 +76,9 @@ pub struct SentOutput {
 /// The digests of a message, which are known before it is sent.
 #[derive(Debug)]
 pub struct Digests {
-    body: String,
-    attributes: Option<String>,
-    system_attributes: Option<String>,
+    body: HexMd5,
+    attributes: Option<HexMd5>,
+    system_attributes: Option<HexMd5>,
 }
 
 impl Digests {
@@ -86,7 +86,7 @@ impl Digests {
     pub fn answer(self, id: Option<String>, sent: Sent) -> SentOutput {
         SentOutput {
             id,
-            message_id: sent.id.to_string(),
+            message_id: sent.id,
             md5_of_message_body: self.body,
             md5_of_message_attributes: self.attributes,
             md5_of_message_system_attributes: self.system_attributes,
@@ -177,12 +177,12 @@ impl MessageInput {
             attributes.iter().map(|(name, attribute)| (name.as_str(), attribute)),
         );
         let digests = Digests {
-            body: digest::hex(&body_md5),
-            attributes: attributes_md5.map(|md5| digest::hex(&md5)),
+            body: HexMd5(body_md5),
+            attributes: attributes_md5.map(HexMd5),
             // Only of what was sent: clients that did not send one do not expect a digest.
             system_attributes: sent_trace_header
                 .as_ref()
-                .map(|header| digest::hex(&digest::md5_of_trace_header(header))),
+                .map(|header| HexMd5(digest::md5_of_trace_header(header))),
         };
         let content = Content {
             body: body.into(),

@@ -11,11 +11,12 @@ use super::message::{AttributeInput, not_for_this_kind, parse_id};
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits::{self, Limits};
-use crate::model::message::{Attribute, Content, ReceivedMessage};
+use crate::model::attributes;
+use crate::model::digest::{self, HexMd5};
+use crate::model::message::{Attribute, Content, MessageId, ReceivedMessage};
 use crate::model::queue::QueueKind;
 use crate::model::rows::Moved;
 use crate::model::time::Millis;
-use crate::model::{attributes, digest};
 use crate::shard::handle::{QueueInfo, ReceiveRequest};
 
 /// Hands out messages, and hides them from others for a while.
@@ -43,16 +44,16 @@ pub struct ReceiveOutput {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct MessageOutput {
-    message_id: String,
+    message_id: MessageId,
     receipt_handle: String,
     #[serde(rename = "MD5OfBody")]
-    md5_of_body: String,
+    md5_of_body: HexMd5,
     #[serde(serialize_with = "serialize_text")]
     body: Bytes,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     attributes: BTreeMap<&'static str, String>,
     #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
-    md5_of_message_attributes: Option<String>,
+    md5_of_message_attributes: Option<HexMd5>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     message_attributes: BTreeMap<String, AttributeInput>,
 }
@@ -100,12 +101,12 @@ impl MessageOutput {
             false => digest::md5_of_attributes(selected.iter().copied()),
         };
         MessageOutput {
-            message_id: message.id.to_string(),
+            message_id: message.id,
             receipt_handle: message.receipt_handle,
-            md5_of_body: digest::hex(&body_md5),
+            md5_of_body: HexMd5(body_md5),
             body,
             attributes,
-            md5_of_message_attributes: md5.map(|md5| digest::hex(&md5)),
+            md5_of_message_attributes: md5.map(HexMd5),
             message_attributes: selected
                 .into_iter()
                 .map(|(name, attribute)| (name.to_string(), attribute.into()))
@@ -229,7 +230,7 @@ fn serialize_text<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::message::{AttributeValue, MessageId};
+    use crate::model::message::AttributeValue;
     use crate::model::time::Timestamp;
 
     fn names(rows: &[&SystemRow]) -> Vec<&'static str> {
