@@ -44,6 +44,9 @@ pub const ATTRIBUTE_NAME_CHARS_MAX: usize = 256;
 /// A `DelaySeconds`, the queue's or a message's. Source: SendMessage.
 pub const DELAY_S_MAX: u32 = 15 * 60;
 
+/// The message attribute `Stanchion.DelaySeconds`, ours: a year.
+pub const LONG_DELAY_S_MAX: u32 = 365 * 24 * 60 * 60;
+
 /// A long poll, in seconds. Source: ReceiveMessage, `WaitTimeSeconds`.
 pub const RECEIVE_WAIT_S_MAX: u32 = 20;
 
@@ -90,8 +93,10 @@ pub struct Limits {
     pub message_bytes_min: u32,
     /// The least `MessageRetentionPeriod`.
     pub retention_s_min: u32,
-    /// Answers may carry system attributes that AWS does not have, named `Stanchion.*`.
+    /// There are attributes that AWS does not have, named `Stanchion.*`.
     pub own_attributes: bool,
+    /// Every queue takes delays up to [`LONG_DELAY_S_MAX`], not only those that are set to.
+    pub long_delays: bool,
 }
 
 /// AWS to the letter, the 60-second rules included.
@@ -102,6 +107,7 @@ pub const STRICT: Limits = Limits {
     message_bytes_min: 1024,
     retention_s_min: 60,
     own_attributes: false,
+    long_delays: false,
 };
 
 /// AWS's limits, without the waiting.
@@ -114,5 +120,6 @@ pub const RELAXED: Limits = Limits {
     in_flight_max: 1_000_000,
     message_bytes_min: 1,
     retention_s_min: 1,
+    long_delays: true,
     ..STANDARD
 };

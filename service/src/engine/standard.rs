@@ -12,7 +12,7 @@ use crate::engine::queue::{Queue, READ_AHEAD_ROWS, Room, STEP_ROWS_MAX, main_lan
 use crate::engine::reader::Reader;
 use crate::engine::window::Window;
 use crate::error::Error;
-use crate::limits::RECEIVE_MESSAGES_MAX;
+use crate::limits::{DELAY_S_MAX, RECEIVE_MESSAGES_MAX};
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
 use crate::model::rows::{
     DeliveryRow, Lane, LinePlace, MessageHead, MessageRow, Place, RowKey, Write,
@@ -124,11 +124,16 @@ impl Queue {
 
     fn enqueue_delayed(
         &mut self,
-        row: MessageRow,
+        mut row: MessageRow,
         due_at: Timestamp,
         context: &mut Context<'_>,
     ) -> Seq {
         let seq = self.take_seq();
+        // A delay longer than any of SQS may outlast the retention, which then counts from its end.
+        if due_at.since(context.now) > Millis::from_secs(DELAY_S_MAX) {
+            row.head.retained_from = due_at;
+            self.sweep.mix_ages();
+        }
         self.window.skip(seq);
         self.sweep.added(row.head.retained_from.plus(self.settings.retention()));
         self.delayed_count += 1;

@@ -118,6 +118,9 @@ pub struct QueueSettings {
     pub kms_reuse_s: u32,
     /// `SqsManagedSseEnabled`.
     pub sse_enabled: bool,
+    /// `Stanchion.LongDelays`, ours: messages may be delayed by up to a year.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub long_delays: bool,
 }
 
 impl QueueSettings {
@@ -140,6 +143,7 @@ impl QueueSettings {
             kms_key_id: None,
             kms_reuse_s: 300,
             sse_enabled: true,
+            long_delays: false,
         }
     }
 
@@ -176,6 +180,8 @@ pub struct QueueAttribute {
     pub name: &'static str,
     /// Showing it needs the queue's message counts.
     pub counted: bool,
+    /// Ours: AWS does not have it. Shown where it is set.
+    own: bool,
     rule: Rule,
     show: fn(&View<'_>) -> Option<String>,
 }
@@ -241,6 +247,8 @@ pub const ATTRIBUTES: &[QueueAttribute] = &[
     counted("ApproximateNumberOfMessages", |v| Some(v.messages[0].to_string())),
     counted("ApproximateNumberOfMessagesNotVisible", |v| Some(v.messages[1].to_string())),
     counted("ApproximateNumberOfMessagesDelayed", |v| Some(v.messages[2].to_string())),
+    own("Stanchion.LongDelays", Rule::Text(set_long_delays),
+        |v| v.settings.long_delays.then(|| "true".into())),
 ];
 
 const fn row(
@@ -248,16 +256,25 @@ const fn row(
     rule: Rule,
     show: fn(&View<'_>) -> Option<String>,
 ) -> QueueAttribute {
-    QueueAttribute { name, counted: false, rule, show }
+    QueueAttribute { name, counted: false, own: false, rule, show }
+}
+
+const fn own(
+    name: &'static str,
+    rule: Rule,
+    show: fn(&View<'_>) -> Option<String>,
+) -> QueueAttribute {
+    QueueAttribute { name, counted: false, own: true, rule, show }
 }
 
 const fn counted(name: &'static str, show: fn(&View<'_>) -> Option<String>) -> QueueAttribute {
-    QueueAttribute { name, counted: true, rule: Rule::ReadOnly, show }
+    QueueAttribute { name, counted: true, own: false, rule: Rule::ReadOnly, show }
 }
 
 /// The row of a name; names are case-sensitive.
-pub fn find(name: &str) -> Result<&'static QueueAttribute, Error> {
-    ATTRIBUTES.iter().find(|row| row.name == name).ok_or_else(|| unknown(name))
+pub fn find(name: &str, limits: &Limits) -> Result<&'static QueueAttribute, Error> {
+    let known = |row: &&QueueAttribute| row.name == name && (!row.own || limits.own_attributes);
+    ATTRIBUTES.iter().find(known).ok_or_else(|| unknown(name))
 }
 
 /// Puts the given values in force, for CreateQueue and SetQueueAttributes alike. On an error the
@@ -269,7 +286,7 @@ pub fn apply(
     given: &BTreeMap<String, String>,
     limits: &Limits,
 ) -> Result<(), Error> {
-    if let Some(name) = given.keys().find(|name| find(name).is_err()) {
+    if let Some(name) = given.keys().find(|name| find(name, limits).is_err()) {
         return Err(unknown(name));
     }
     for row in ATTRIBUTES {
@@ -379,6 +396,12 @@ fn set_kms_key(settings: &mut QueueSettings, value: &str) -> Result<(), Error> {
     if settings.kms_key_id.is_some() {
         settings.sse_enabled = false;
     }
+    Ok(())
+}
+
+fn set_long_delays(settings: &mut QueueSettings, value: &str) -> Result<(), Error> {
+    settings.long_delays =
+        parse_bool(value).ok_or_else(|| invalid_value("Stanchion.LongDelays"))?;
     Ok(())
 }
 

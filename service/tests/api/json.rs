@@ -268,6 +268,45 @@ async fn strict_limits_keep_the_sixty_second_rules() {
 }
 
 #[tokio::test]
+async fn a_message_may_be_delayed_by_a_year_where_its_queue_takes_that() {
+    let delayed = |url: &str, seconds: &str| {
+        json!({"QueueUrl": url, "MessageBody": "late", "MessageAttributes":
+            {"Stanchion.DelaySeconds": {"DataType": "Number", "StringValue": seconds}}})
+    };
+    let server = Server::start(&[]).await;
+    let url = server.create("usual", json!({})).await;
+    let error = server.error("SendMessage", delayed(&url, "86400")).await;
+    assert!(error.3.contains("set its attribute Stanchion.LongDelays"), "{error:?}");
+
+    let url = server.create("patient", json!({"Stanchion.LongDelays": "true"})).await;
+    server.ok("SendMessage", delayed(&url, "31536000")).await;
+    for wrong in ["31536001", "-1", "1.5"] {
+        let error = server.error("SendMessage", delayed(&url, wrong)).await;
+        assert!(error.3.ends_with("Must be >= 0 and <= 31536000."), "{error:?}");
+    }
+    let mut both = delayed(&url, "5");
+    both["DelaySeconds"] = json!(5);
+    let error = server.error("SendMessage", both).await;
+    assert_eq!(error.1, "com.amazon.coral.service#InvalidParameterCombinationException");
+
+    server.clock.advance(Duration::from_secs(31_535_999));
+    assert_eq!(server.receive(&url).await.len(), 0);
+    server.clock.advance(Duration::from_secs(1));
+    assert_eq!(server.receive(&url).await.len(), 1);
+    server.end().await;
+
+    // AWS to the letter: an attribute like any other, and no queue has the setting.
+    let server = Server::start(&["--limits", "strict"]).await;
+    let url = server.create("q", json!({})).await;
+    server.ok("SendMessage", delayed(&url, "86400")).await;
+    assert_eq!(server.receive(&url).await.len(), 1);
+    let set = json!({"QueueUrl": url, "Attributes": {"Stanchion.LongDelays": "true"}});
+    let error = server.error("SetQueueAttributes", set).await;
+    assert_eq!(error.3, "Unknown Attribute Stanchion.LongDelays.");
+    server.end().await;
+}
+
+#[tokio::test]
 async fn queues_of_another_region_are_others() {
     let server = Server::start(&[]).await;
     let signed = |region: &str| {

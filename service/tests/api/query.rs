@@ -99,6 +99,7 @@ async fn a_message_goes_in_comes_out_and_is_deleted() {
     );
     assert_eq!(received, response("ReceiveMessage", &result).1);
 
+    let handle = handle.replace('+', "%2B");
     let delete = format!("Action=DeleteMessage&QueueUrl={url}&ReceiptHandle={handle}");
     assert_eq!(server.form("/", &delete).await, response("DeleteMessage", ""));
     let empty = server.get("/000000000000/tour?Action=ReceiveMessage").await;

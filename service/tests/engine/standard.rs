@@ -193,6 +193,21 @@ fn a_message_is_gone_when_its_retention_ends_whatever_its_state() {
 }
 
 #[test]
+fn the_retention_of_a_message_with_a_long_delay_counts_from_its_end() {
+    standard(
+        "
+        0s        set retention=60s
+        0s        send late delay=86400s
+        0s        send soon delay=30s
+        86399s    counts                  -> 0 available, 0 in flight, 1 delayed
+        86400s    receive visibility=10s  -> late count=1
+        86459s    receive                 -> late count=2
+        86460s    counts                  -> 0 available, 0 in flight, 0 delayed
+        ",
+    );
+}
+
+#[test]
 fn a_shorter_retention_applies_to_what_is_there() {
     standard(
         "

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::model::attributes::{self, ATTRIBUTES, QueueAttribute, View};
 use crate::shard::handle::QueueInfo;
 
@@ -32,7 +33,7 @@ impl Action for GetQueueAttributes {
 
     async fn run(self, call: &Call<'_>) -> Result<AttributesOutput, Error> {
         let queue = call.queue(self.queue_url.as_deref())?;
-        let rows = select(&self.attribute_names.unwrap_or_default())?;
+        let rows = select(&self.attribute_names.unwrap_or_default(), call.app.limits)?;
         let messages = if rows.iter().any(|row| row.counted) {
             let counters = call.app.shards.counters(&queue.key).await?;
             [counters.available, counters.in_flight, counters.delayed]
@@ -57,12 +58,12 @@ pub fn view(queue: &QueueInfo) -> View<'_> {
 }
 
 /// The rows of the names asked for, unless one is unknown.
-fn select(names: &[String]) -> Result<Vec<&'static QueueAttribute>, Error> {
+fn select(names: &[String], limits: &Limits) -> Result<Vec<&'static QueueAttribute>, Error> {
     let mut rows = Vec::with_capacity(names.len());
     for name in names {
         match name.as_str() {
             "All" => rows.extend(ATTRIBUTES),
-            name => rows.push(attributes::find(name)?),
+            name => rows.push(attributes::find(name, limits)?),
         }
     }
     Ok(rows)

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::api::call::Call;
 use crate::error::Error;
-use crate::limits;
+use crate::limits::{self, Limits};
 use crate::model::digest::{self, HexMd5};
 use crate::model::fifo::is_legal_id;
 use crate::model::message::{
@@ -159,8 +159,16 @@ impl MessageInput {
         if !has_legal_characters(&body) {
             return Err(Error::InvalidMessageContents);
         }
-        let delay = self.delay_seconds.map(|delay| parse_delay(delay, queue.kind())).transpose()?;
         let attributes = parse_attributes(self.message_attributes.unwrap_or_default())?;
+        let delay = match long_delay(&attributes, queue, call.app.limits)? {
+            Some(_) if self.delay_seconds.is_some() => {
+                return Err(Error::InvalidParameterCombination(
+                    format!("A message has either DelaySeconds or {LONG_DELAY}.").into(),
+                ));
+            }
+            Some(delay) => Some(delay),
+            None => self.delay_seconds.map(|s| parse_delay(s, queue.kind())).transpose()?,
+        };
         let sent_trace_header =
             parse_system_attributes(self.message_system_attributes.unwrap_or_default())?;
         let group_id = parse_id("MessageGroupId", self.message_group_id)?;
@@ -245,6 +253,39 @@ fn parse_delay(seconds: i64, kind: QueueKind) -> Result<Millis, Error> {
             Ok(Millis::from_secs(seconds))
         }
         _ => Err(refuse("DelaySeconds must be >= 0 and <= 900.")),
+    }
+}
+
+/// The message attribute, ours, that delays a message beyond what `DelaySeconds` can. An attribute
+/// like any other, so that every SDK can send it; it stays with the message.
+const LONG_DELAY: &str = "Stanchion.DelaySeconds";
+
+/// What [`LONG_DELAY`] says, where a queue goes by it.
+fn long_delay(
+    attributes: &Attributes,
+    queue: &QueueInfo,
+    limits: &Limits,
+) -> Result<Option<Millis>, Error> {
+    let Some(attribute) = attributes.get(LONG_DELAY).filter(|_| limits.own_attributes) else {
+        return Ok(None);
+    };
+    let AttributeValue::Text(text) = &attribute.value else {
+        return Err(Error::invalid(LONG_DELAY, "(binary)", "Must be a Number."));
+    };
+    let refuse = |reason: String| Error::invalid(LONG_DELAY, text, reason);
+    let seconds = text.parse().ok().filter(|seconds| *seconds <= limits::LONG_DELAY_S_MAX);
+    let max = limits::LONG_DELAY_S_MAX;
+    let seconds = seconds.ok_or_else(|| refuse(format!("Must be >= 0 and <= {max}.")))?;
+    match queue.kind() {
+        QueueKind::Fifo => {
+            Err(refuse("Messages of a FIFO queue have no delay of their own.".into()))
+        }
+        QueueKind::Standard if limits.long_delays || queue.settings.long_delays => {
+            Ok(Some(Millis::from_secs(seconds)))
+        }
+        QueueKind::Standard => Err(refuse(
+            "The queue does not take long delays: set its attribute Stanchion.LongDelays.".into(),
+        )),
     }
 }
 

@@ -163,7 +163,7 @@ fn select_system<'a>(
             Some(row) => rows.push(row),
             None if name == "All" => rows.extend(known()),
             // The old parameter takes the names of queue attributes too, and ignores them.
-            None if attributes::find(name).is_ok() => {}
+            None if attributes::find(name, limits).is_ok() => {}
             None => {
                 return Err(Error::InvalidAttributeName(
                     format!("Unknown Attribute {name}.").into(),
