@@ -72,6 +72,19 @@ pub const POLICY_BYTES_MAX: usize = 8192;
 /// Statements of a queue policy. Source: facts sheet, 10.2.
 pub const POLICY_STATEMENTS_MAX: usize = 20;
 
+/// Principals of all statements of a queue policy. Source: facts sheet, 10.2.
+pub const POLICY_PRINCIPALS_MAX: usize = 50;
+
+/// Conditions of all statements of a queue policy: pairs of operator and key. Source: facts sheet,
+/// 10.2.
+pub const POLICY_CONDITIONS_MAX: usize = 10;
+
+/// Actions of one statement of a queue policy. Source: facts sheet, 10.2.
+pub const POLICY_ACTIONS_MAX: usize = 7;
+
+/// The label of a permission, in characters. Source: AddPermission, `Label`.
+pub const POLICY_LABEL_BYTES_MAX: usize = 80;
+
 /// Tags of a queue; a key and a value, in characters. Source: facts sheet, 12.
 pub const TAGS_MAX: usize = 50;
 /// See [`TAGS_MAX`].

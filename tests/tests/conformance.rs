@@ -3,6 +3,7 @@
 
 mod batches;
 mod messages;
+mod policies;
 mod protocol;
 mod queues;
 mod visibility;

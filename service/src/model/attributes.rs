@@ -1,12 +1,13 @@
 //! Queue attributes: the typed settings of a queue, and the table of every attribute: its name, who
-//! may set it to what, and when it is shown. `policies.rs` reads the ones whose value is JSON.
+//! may set it to what, and when it is shown. `redrive.rs` and `policy/` read the ones whose value is JSON.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::policies;
+use super::policy::queue_policy::QueuePolicy;
 use super::queue::{QueueKey, QueueKind};
+use super::redrive;
 use super::time::{Millis, Timestamp};
 use crate::error::Error;
 use crate::limits::{self, Limits};
@@ -110,8 +111,8 @@ pub struct QueueSettings {
     pub redrive: Option<RedrivePolicy>,
     /// `RedriveAllowPolicy`, canonical JSON.
     pub redrive_allow: Option<String>,
-    /// `Policy`, as given.
-    pub policy: Option<String>,
+    /// `Policy`.
+    pub policy: Option<QueuePolicy>,
     /// `KmsMasterKeyId`, as given.
     pub kms_key_id: Option<String>,
     /// `KmsDataKeyReusePeriodSeconds`.
@@ -221,11 +222,11 @@ pub const ATTRIBUTES: &[QueueAttribute] = &[
         |v| Some(v.settings.retention_s.to_string())),
     row("ReceiveMessageWaitTimeSeconds", Rule::Number(|_| 0, limits::RECEIVE_WAIT_S_MAX, |s| &mut s.receive_wait_s),
         |v| Some(v.settings.receive_wait_s.to_string())),
-    row("Policy", Rule::Text(|s, text| policies::parse_policy(text).map(|policy| s.policy = policy)),
-        |v| v.settings.policy.clone()),
-    row("RedrivePolicy", Rule::Text(|s, text| policies::parse_redrive(text).map(|policy| s.redrive = policy)),
-        |v| v.settings.redrive.as_ref().map(policies::show_redrive)),
-    row("RedriveAllowPolicy", Rule::Text(|s, text| policies::parse_redrive_allow(text).map(|policy| s.redrive_allow = policy)),
+    row("Policy", Rule::Text(set_policy),
+        |v| v.settings.policy.as_ref().map(|policy| policy.text().into())),
+    row("RedrivePolicy", Rule::Text(|s, text| redrive::parse_redrive(text).map(|policy| s.redrive = policy)),
+        |v| v.settings.redrive.as_ref().map(redrive::show_redrive)),
+    row("RedriveAllowPolicy", Rule::Text(|s, text| redrive::parse_redrive_allow(text).map(|policy| s.redrive_allow = policy)),
         |v| v.settings.redrive_allow.clone()),
     row("SqsManagedSseEnabled", Rule::Text(set_sse),
         |v| Some(v.settings.sse_enabled.to_string())),
@@ -375,6 +376,14 @@ pub fn parse_bool(text: &str) -> Option<bool> {
 /// Decimal digits and nothing else: no sign, no blank, no dot.
 pub(super) fn parse_number(text: &str) -> Option<u32> {
     text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+fn set_policy(settings: &mut QueueSettings, value: &str) -> Result<(), Error> {
+    settings.policy = match value.is_empty() {
+        true => None,
+        false => Some(QueuePolicy::parse(value)?),
+    };
+    Ok(())
 }
 
 /// Setting the flag removes the key (facts sheet, 3.9).

@@ -13,6 +13,7 @@ use stanchion_service::model::fifo::{AttemptHash, DedupHash, GroupHash, Seq};
 use stanchion_service::model::message::{
     Attribute, AttributeValue, Attributes, Content, MessageId,
 };
+use stanchion_service::model::policy::queue_policy::QueuePolicy;
 use stanchion_service::model::queue::{Generation, QueueId, QueueKey, QueueKind, Slot};
 use stanchion_service::model::rows::{
     DedupBucket, DedupKey, DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead,
@@ -191,12 +192,20 @@ prop_compose! {
     }
 }
 
+fn policies() -> impl Strategy<Value = QueuePolicy> {
+    "[a-z \"\\\\é]{0,60}".prop_map(|id| {
+        let statement = r#"{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}"#;
+        let id = serde_json::to_string(&id).unwrap();
+        QueuePolicy::parse(&format!(r#"{{"Id":{id},"Statement":{statement}}}"#)).unwrap()
+    })
+}
+
 prop_compose! {
     fn queues()(
         numbers: [u64; 4],
         purged_at in option::of(timestamps()),
         fifo: bool,
-        policy in option::of(".{0,60}"),
+        policy in option::of(policies()),
         tags in btree_map(".{1,20}", ".{0,20}", 0..5),
     ) -> QueueRow {
         let kind = if fifo { QueueKind::Fifo } else { QueueKind::Standard };

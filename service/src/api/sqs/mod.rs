@@ -1,6 +1,7 @@
 //! The actions of Amazon SQS. A new one is a file with an [`Action`](crate::api::action::Action) and
 //! a line in [`ACTIONS`].
 
+pub mod add_permission;
 pub mod batch;
 pub mod change_message_visibility;
 pub mod change_message_visibility_batch;
@@ -17,6 +18,7 @@ pub mod message;
 pub mod purge_queue;
 pub mod receive_message;
 pub mod redrive;
+pub mod remove_permission;
 pub mod send_message;
 pub mod send_message_batch;
 pub mod set_queue_attributes;
@@ -28,6 +30,7 @@ use crate::api::action::{Action, Row, row};
 
 /// Every action, in the order of their names.
 pub const ACTIONS: &[Row] = &[
+    row::<add_permission::AddPermission>(),
     row::<change_message_visibility::ChangeMessageVisibility>(),
     row::<change_message_visibility_batch::ChangeMessageVisibilityBatch>(),
     row::<create_queue::CreateQueue>(),
@@ -41,6 +44,7 @@ pub const ACTIONS: &[Row] = &[
     row::<list_queues::ListQueues>(),
     row::<purge_queue::PurgeQueue>(),
     row::<receive_message::ReceiveMessage>(),
+    row::<remove_permission::RemovePermission>(),
     row::<send_message::SendMessage>(),
     row::<send_message_batch::SendMessageBatch>(),
     row::<set_queue_attributes::SetQueueAttributes>(),
@@ -51,6 +55,7 @@ pub const ACTIONS: &[Row] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::policy::actions;
 
     #[test]
     fn the_readme_lists_exactly_these_actions() {
@@ -63,5 +68,13 @@ mod tests {
             .collect();
         let served: Vec<&str> = ACTIONS.iter().map(|row| row.name).collect();
         assert_eq!(listed, served);
+    }
+
+    #[test]
+    fn every_action_has_a_permission_that_policies_can_name() {
+        for row in ACTIONS {
+            let name = row.name.strip_suffix("Batch").unwrap_or(row.name);
+            assert!(actions::find(name).is_some(), "{name}");
+        }
     }
 }

@@ -4,8 +4,8 @@
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
-use crate::model::policies::allows_redrive_from;
 use crate::model::queue::QueueKey;
+use crate::model::redrive::allows_redrive_from;
 
 /// The dead-letter queue that `settings` of the queue `source` name exists, is of the same account,
 /// region and type, and does not refuse. `text` is the policy as given.

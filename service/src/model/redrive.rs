@@ -1,4 +1,4 @@
-//! The attributes of a queue whose value is a JSON document. An empty text removes the attribute.
+//! `RedrivePolicy` and `RedriveAllowPolicy`. An empty text removes the attribute.
 
 use serde_json::{Map, Value};
 
@@ -122,41 +122,6 @@ pub fn allows_redrive_from(policy: Option<&str>, source: &QueueKey) -> bool {
     }
 }
 
-/// `Policy`: a JSON object with statements, kept as given. Source: facts sheet, 3.2 and 10.2.
-pub(super) fn parse_policy(text: &str) -> Result<Option<String>, Error> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let invalid = || Error::InvalidAttributeValue("Invalid value for the parameter Policy.".into());
-    if text.len() > limits::POLICY_BYTES_MAX {
-        return Err(Error::OverLimit(
-            format!("Policies cannot be longer than {} bytes", limits::POLICY_BYTES_MAX).into(),
-        ));
-    }
-    let policy: Map<String, Value> = serde_json::from_str(text).map_err(|_| invalid())?;
-    let statements = match policy.get("Statement") {
-        Some(one @ Value::Object(_)) => std::slice::from_ref(one),
-        Some(Value::Array(statements)) => statements,
-        _ => return Err(invalid()),
-    };
-    if statements.len() > limits::POLICY_STATEMENTS_MAX {
-        return Err(Error::OverLimit(
-            format!(
-                "{} statements were found in the submitted policy, max allowed is {}",
-                statements.len(),
-                limits::POLICY_STATEMENTS_MAX
-            )
-            .into(),
-        ));
-    }
-    let has_effect =
-        |statement: &Value| matches!(statement["Effect"].as_str(), Some("Allow" | "Deny"));
-    if !statements.iter().all(has_effect) {
-        return Err(invalid());
-    }
-    Ok(Some(text.into()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,23 +201,6 @@ mod tests {
         for (text, ending) in cases {
             let error = parse_redrive_allow(&text).unwrap_err().to_string();
             assert!(error.ends_with(ending), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_policy_has_one_to_twenty_statements_with_an_effect() {
-        let policy = |statements: usize| {
-            let statement = serde_json::json!({"Effect": "Allow", "Principal": "*"});
-            serde_json::json!({"Version": "2012-10-17", "Statement": vec![statement; statements]})
-                .to_string()
-        };
-        assert_eq!(parse_policy(&policy(20)), Ok(Some(policy(20))));
-        assert_eq!(
-            parse_policy(&policy(21)).unwrap_err().to_string(),
-            "21 statements were found in the submitted policy, max allowed is 20"
-        );
-        for text in ["x", "[]", "{}", r#"{"Statement":[{}]}"#, r#"{"Statement":3}"#] {
-            assert!(matches!(parse_policy(text), Err(Error::InvalidAttributeValue(_))), "{text}");
         }
     }
 }
