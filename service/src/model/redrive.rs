@@ -84,7 +84,7 @@ pub(super) fn parse_redrive_allow(text: &str) -> Result<Option<String>, Error> {
     }
     let sources = match policy.get("sourceQueueArns") {
         None | Some(Value::Null) => None,
-        Some(Value::Array(sources)) if sources.iter().all(Value::is_string) => Some(sources),
+        Some(Value::Array(sources)) if sources.iter().all(is_queue_arn) => Some(sources),
         Some(_) => return Err(unsupported()),
     };
     match policy.get("redrivePermission").and_then(Value::as_str) {
@@ -105,6 +105,10 @@ pub(super) fn parse_redrive_allow(text: &str) -> Result<Option<String>, Error> {
         _ => Err(unsupported()),
     }?;
     Ok(Some(Value::Object(policy).to_string()))
+}
+
+fn is_queue_arn(value: &Value) -> bool {
+    value.as_str().is_some_and(|arn| QueueKey::parse_arn(arn).is_some())
 }
 
 /// Whether a queue with this `RedriveAllowPolicy`, as stored, may be the dead-letter queue of
@@ -191,11 +195,13 @@ mod tests {
         let eleven = serde_json::json!({"redrivePermission": "byQueue", "sourceQueueArns": eleven});
         #[rustfmt::skip]
         let cases = [
-            (r#"{"redrivePermission":"allowAll","sourceQueueArns":["a"]}"#.to_string(), "must set redrivePermission to byQueue."),
+            (format!(r#"{{"redrivePermission":"allowAll","sourceQueueArns":["{ARN}"]}}"#), "must set redrivePermission to byQueue."),
             (r#"{"redrivePermission":"byQueue"}"#.into(), "one or more sourceQueueArns values."),
             (eleven.to_string(), "source queue ARNs you can specify is 10."),
             (r#"{"redrivePermission":"x"}"#.into(), "in an unsupported format."),
             (r#"{"redrivePermission":"byQueue","sourceQueueArns":"a"}"#.into(), "in an unsupported format."),
+            (r#"{"redrivePermission":"byQueue","sourceQueueArns":["a"]}"#.into(), "in an unsupported format."),
+            (r#"{"redrivePermission":"denyAll","other":1}"#.into(), "in an unsupported format."),
             ("nonsense".into(), "in an unsupported format."),
         ];
         for (text, ending) in cases {

@@ -3,4 +3,5 @@
 
 mod json;
 mod query;
+mod rules;
 mod server;

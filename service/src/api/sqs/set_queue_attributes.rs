@@ -23,7 +23,8 @@ impl Action for SetQueueAttributes {
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {
         let queue = call.queue(self.queue_url.as_deref())?;
-        let given = self.attributes.ok_or_else(|| Error::missing("Attributes"))?;
+        let given = self.attributes.filter(|given| !given.is_empty());
+        let given = given.ok_or_else(|| Error::missing("Attributes"))?;
         let limits = call.app.limits;
         let mut wanted = queue.settings.clone();
         attributes::apply(&mut wanted, &given, limits)?;
