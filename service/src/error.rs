@@ -139,6 +139,7 @@ pub enum Error {
     /// The address names no queue.
     #[error("The address {0} is not valid for this endpoint.")]
     InvalidAddress(String),
+    // Differs from AWS: the next two are ours.
     /// A request whose body is larger than any legal one.
     #[error("The request is larger than {0} bytes.")]
     RequestTooLarge(usize),

@@ -54,6 +54,10 @@ pub const RECEIVE_WAIT_S_MAX: u32 = 20;
 /// sheet, 5.4.
 pub const IN_FLIGHT_S_MAX: u32 = 12 * 60 * 60;
 
+/// `MessageGroupId`, `MessageDeduplicationId` and `ReceiveRequestAttemptId`, in characters. Source:
+/// facts sheet, 6.1.
+pub const FIFO_ID_BYTES_MAX: usize = 128;
+
 /// Messages in flight per queue, standard and FIFO. Source: facts sheet, 5.5.
 pub const IN_FLIGHT_MESSAGES_MAX: usize = 120_000;
 
@@ -92,8 +96,9 @@ pub const TAG_KEY_CHARS_MAX: usize = 128;
 /// See [`TAGS_MAX`].
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 
-/// How faithfully the server keeps the limits that AWS has for reasons of its own. No profile
-/// throttles.
+/// How faithfully the server keeps the limits that AWS has for reasons of its own.
+// Differs from AWS: no profile throttles, neither FIFO queues at 300 calls a second nor calls that
+// change queues or their tags.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Limits {
     /// As in `--limits`.

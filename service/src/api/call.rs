@@ -120,7 +120,8 @@ impl Call<'_> {
         }
     }
 
-    /// `SenderId` of what is sent with this request. While authentication is off: the account.
+    /// `SenderId` of what is sent with this request.
+    // Differs from AWS: nobody is authenticated, so it is the account, not a user's or role's id.
     pub fn sender_id(&self) -> String {
         self.account.as_str().into()
     }

@@ -18,6 +18,15 @@ pub struct Row {
 }
 
 impl Row {
+    const fn new(
+        namespace: &'static str,
+        shape: &'static str,
+        query_code: &'static str,
+        status: u16,
+    ) -> Row {
+        Row { namespace, shape, query_code, status }
+    }
+
     /// Whose fault it is, as Query says it. Follows from the status.
     pub fn fault(&self) -> &'static str {
         if self.is_sender_fault() { "Sender" } else { "Receiver" }
@@ -42,11 +51,25 @@ const SQS: &str = "com.amazonaws.sqs";
 /// Errors common to all AWS services.
 const COMMON: &str = "com.amazon.coral.service";
 
-/// The row of an error.
-#[rustfmt::skip]
-pub fn row(error: &Error) -> Row {
-    use Error::*;
-    let row = |namespace, shape, query_code, status| Row { namespace, shape, query_code, status };
+/// Makes the function and the list of one table.
+macro_rules! table {
+    (match error {
+        $($errors:pat => row($namespace:ident, $shape:literal, $query_code:literal, $status:literal),)*
+    }) => {
+        /// The row of an error.
+        pub fn row(error: &Error) -> Row {
+            use Error::*;
+            match error {
+                $($errors => Row::new($namespace, $shape, $query_code, $status),)*
+            }
+        }
+
+        /// Every row; one that several errors share is there several times.
+        pub const ROWS: &[Row] = &[$(Row::new($namespace, $shape, $query_code, $status),)*];
+    };
+}
+
+table! {
     match error {
         //                                      namespace shape                          Query code                                             HTTP
         QueueDoesNotExist                => row(SQS, "QueueDoesNotExist",                "AWS.SimpleQueueService.NonExistentQueue",             400),

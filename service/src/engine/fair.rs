@@ -2,8 +2,8 @@
 //! of a standard queue; a noisy group is passed over while quiet ones have messages (facts sheet,
 //! section 7).
 //!
-//! Approximations: messages whose own delay ended are looked at as far as the due window reaches,
-//! and "processing time" is not measured; what is in flight decides.
+//! Differs from AWS: messages whose own delay ended are looked at as far as the due window reaches,
+//! and processing time makes nobody noisy; what is in flight decides.
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,9 @@
 //! A group with nothing in flight or returned stands in line, on disk. One that was received from
 //! is held, in memory, until everything that was received is settled; it may go on when its oldest
 //! message is not in flight.
+//!
+//! Differs from AWS: the line is looked through to its end, so a backlog of one group, however long,
+//! hides no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 

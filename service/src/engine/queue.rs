@@ -140,8 +140,9 @@ impl Queue {
     /// Puts new settings in force from `now` on (facts sheet, 3.8).
     pub fn configure(&mut self, settings: QueueSettings, now: Timestamp) {
         let scope = |s: &QueueSettings| s.fifo.map(|fifo| fifo.deduplication_scope);
-        // A new scope was seen to leave deduplication as it was; ids of the old one must hold for
-        // their window, so it takes over when that has passed.
+        // Differs from AWS: there a new scope was seen to leave deduplication as it was, as far as
+        // anybody has looked. Ids of the old one must hold for their window, so here the new one
+        // takes over when that has passed.
         if let Some(old) = scope(&self.settings)
             && scope(&settings) != Some(old)
             && self.former_scope.is_none_or(|(_, until)| until <= now)

@@ -143,6 +143,8 @@ impl Queue {
         seq
     }
 
+    // Differs from AWS: a short poll looks at all there is, not at what a sample of servers has; and
+    // a message that was received often keeps its place in the order.
     pub(super) fn receive_standard(
         &mut self,
         receive: &Receive,
@@ -338,6 +340,8 @@ impl Queue {
         let delivery = self.deliveries.get(seq)?;
         let place = Place { lane: delivery.lane, seq };
         let row = reader.message(place)?.cloned();
+        // Differs from AWS, perhaps: nobody says what it does with a message whose target is gone.
+        // Here it is delivered on, whatever its count.
         let poisoned = |max: u32| context.dead_letter_target && delivery.receive_count >= max;
         let verdict = if row.is_none() || self.is_expired(delivery.retained_from, context.now) {
             Verdict::Expire

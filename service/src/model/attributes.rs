@@ -194,6 +194,28 @@ impl QueueAttribute {
     }
 }
 
+#[cfg(test)]
+impl QueueAttribute {
+    /// The least and the greatest number that it may be set to; `None` where it is no number.
+    pub(crate) fn range(&self, limits: &Limits) -> Option<(u32, u32)> {
+        match self.rule {
+            Rule::Number(min, max, _) => Some((min(limits), max)),
+            _ => None,
+        }
+    }
+
+    /// AWS does not have it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own
+    }
+
+    /// Somebody may set it; on FIFO queues alone, if at all.
+    pub(crate) fn is_settable(&self) -> (bool, bool) {
+        let fifo = matches!(self.rule, Rule::Fifo(_) | Rule::Kind);
+        (!matches!(self.rule, Rule::ReadOnly), fifo)
+    }
+}
+
 /// Who may set an attribute, and to what.
 enum Rule {
     /// Nobody.
@@ -396,7 +418,10 @@ fn set_sse(settings: &mut QueueSettings, value: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Setting a key clears the flag (facts sheet, 3.9). The key itself is not looked up.
+/// Setting a key clears the flag (facts sheet, 3.9).
+// Differs from AWS: these attributes are kept and shown, but bodies are stored as they come. No key
+// is looked up, and none can be denied, disabled or throttled. Queues of either kind of encryption
+// take requests over plain HTTP too.
 fn set_kms_key(settings: &mut QueueSettings, value: &str) -> Result<(), Error> {
     if value.len() > KMS_KEY_ID_BYTES_MAX {
         return Err(invalid_value("KmsMasterKeyId"));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits;
+
 /// Order of a queue, never reused: 24 bits of start epoch, then a 40-bit counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seq(pub u64);
@@ -51,5 +53,6 @@ pub struct AttemptHash(pub u64);
 /// Whether `text` is a legal group, deduplication or attempt id: 1 to 128 printable ASCII
 /// characters without blank (facts sheet, 6.1).
 pub fn is_legal_id(text: &str) -> bool {
-    (1..=128).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic())
+    (1..=limits::FIFO_ID_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_graphic())
 }

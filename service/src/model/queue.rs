@@ -131,6 +131,7 @@ impl QueueKey {
 
     /// What a `QueueUrl` parameter names. Accepts a URL with any scheme and host (only the last two
     /// path segments count), a bare queue name (the caller's account), or an ARN.
+    // Differs from AWS: an ARN is no queue URL there.
     pub fn parse_url(text: &str, account: &AccountId, region: &Region) -> Result<QueueKey, Error> {
         if text.starts_with("arn:") {
             return QueueKey::parse_arn(text).ok_or(Error::QueueDoesNotExist);

@@ -1,4 +1,7 @@
 //! Queues come, change and go: the catalogue's part of a turn.
+//!
+//! Differs from AWS: everything here is in force when it is answered. There a deletion, a purge or
+//! a changed attribute may take a minute, a changed retention a quarter of an hour.
 
 use std::sync::Arc;
 

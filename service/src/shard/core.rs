@@ -205,6 +205,8 @@ impl ShardCore {
     fn handle(&mut self, turn: &mut Turn, request: Request) -> Result<(), StoreError> {
         match request {
             Request::Apply(apply) => self.apply(turn, *apply)?,
+            // Differs from AWS: what a client that is gone was to receive comes back at once, not
+            // when its visibility timeout ends.
             Request::Release { key, queue, receipts } => {
                 if let Some(index) = self.resolve(&key, Some(queue)) {
                     let mut command = Command::Release(receipts);

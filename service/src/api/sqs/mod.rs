@@ -5,6 +5,8 @@ pub mod add_permission;
 pub mod batch;
 pub mod change_message_visibility;
 pub mod change_message_visibility_batch;
+#[cfg(test)]
+mod compatibility;
 pub mod create_queue;
 pub mod delete_message;
 pub mod delete_message_batch;

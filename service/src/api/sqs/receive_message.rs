@@ -115,15 +115,20 @@ impl MessageOutput {
     }
 }
 
-/// A system attribute: its name, whether it is ours rather than AWS's, and its value where a
-/// message has it.
-struct SystemRow {
-    name: &'static str,
-    own: bool,
+/// A system attribute: a row of [`SYSTEM_ATTRIBUTES`].
+// Differs from AWS: with `standard` and `relaxed` limits there are some of our own, which `All`
+// includes.
+pub struct SystemRow {
+    /// As on the wire.
+    pub name: &'static str,
+    /// It is ours rather than AWS's.
+    pub own: bool,
+    /// Its value where a message has it.
     show: fn(&ReceivedMessage) -> Option<String>,
 }
 
-const SYSTEM_ATTRIBUTES: &[SystemRow] = &[
+/// Every system attribute of a received message. Source: facts sheet, 4.8.
+pub const SYSTEM_ATTRIBUTES: &[SystemRow] = &[
     aws("SenderId", |m| Some(m.content.sender_id.clone())),
     aws("SentTimestamp", |m| Some(m.sent_at.to_string())),
     aws("ApproximateReceiveCount", |m| Some(m.receive_count.to_string())),
