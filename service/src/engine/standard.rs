@@ -340,7 +340,7 @@ impl Queue {
         let delivery = self.deliveries.get(seq)?;
         let place = Place { lane: delivery.lane, seq };
         let row = reader.message(place)?.cloned();
-        // Differs from AWS, perhaps: nobody says what it does with a message whose target is gone.
+        // Differs from AWS: perhaps; nobody says what it does with a message whose target is gone.
         // Here it is delivered on, whatever its count.
         let poisoned = |max: u32| context.dead_letter_target && delivery.receive_count >= max;
         let verdict = if row.is_none() || self.is_expired(delivery.retained_from, context.now) {
