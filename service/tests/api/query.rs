@@ -228,3 +228,25 @@ async fn who_accepts_json_gets_the_answer_in_json() {
     assert_eq!((status, refused), (400, json!({"Error": error, "RequestId": "ID"})));
     server.end().await;
 }
+
+#[tokio::test]
+async fn permissions_are_given_and_taken() {
+    let server = Server::start(&[]).await;
+    server.create("q", json!({})).await;
+    let form = "Action=AddPermission&Label=send&AWSAccountId.1=111122223333\
+                &AWSAccountId.2=444455556666&ActionName.1=SendMessage";
+    assert_eq!(server.form("/000000000000/q", form).await, response("AddPermission", ""));
+    let ask = json!({"QueueUrl": "q", "AttributeNames": ["Policy"]});
+    let policy = server.ok("GetQueueAttributes", ask).await["Attributes"]["Policy"].clone();
+    let policy: Value = serde_json::from_str(policy.as_str().unwrap()).unwrap();
+    let statement = &policy["Statement"][0];
+    assert_eq!(statement["Principal"]["AWS"][1], "arn:aws:iam::444455556666:root");
+    assert_eq!(statement["Action"], "SQS:SendMessage");
+
+    let form = "Action=RemovePermission&Label=send";
+    assert_eq!(server.form("/000000000000/q", form).await, response("RemovePermission", ""));
+    let text = "Value send for parameter Label is invalid. Reason: can't find label.";
+    let refused = refusal(400, "InvalidParameterValue", text);
+    assert_eq!(server.form("/000000000000/q", form).await, refused);
+    server.end().await;
+}
