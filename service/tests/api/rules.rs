@@ -1,9 +1,10 @@
 //! What is refused, and in which words: every rule of sections 2 to 9 of the facts sheet that a
-//! request by itself can break. What takes time or several calls is in the tests of the engine.
+//! request by itself can break, and what takes several to show a client.
 
 mod messages;
 mod profiles;
 mod queues;
+mod stories;
 
 use serde_json::{Value, json};
 
