@@ -1,5 +1,4 @@
-//! The actions of Amazon SQS. A new one is a file with an [`Action`](crate::api::action::Action) and
-//! a line in [`ACTIONS`].
+//! The actions of Amazon SQS. A new one is a file with an [`Action`] and a line in [`ACTIONS`].
 
 pub mod add_permission;
 pub mod batch;
