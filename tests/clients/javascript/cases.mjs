@@ -2,10 +2,18 @@
 // `FAIL CASE: why` for each. The SDK is installed in the folder named by CLIENT_MODULES.
 
 import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
 import { createRequire } from "node:module";
 
 const require = createRequire(`${process.env.CLIENT_MODULES}/package.json`);
-const { SQS, QueueDoesNotExist, QueueNameExists, paginateListQueues } = require("@aws-sdk/client-sqs");
+const {
+  SQS,
+  QueueDoesNotExist,
+  QueueNameExists,
+  paginateListDeadLetterSourceQueues,
+  paginateListQueues,
+} = require("@aws-sdk/client-sqs");
+const { SignatureV4 } = require("@smithy/signature-v4");
 
 const sqs = new SQS({ endpoint: process.env.AWS_ENDPOINT_URL, maxAttempts: 1 });
 let number = 0;
@@ -21,7 +29,9 @@ async function receive(QueueUrl, WaitTimeSeconds = 0) {
     QueueUrl,
     WaitTimeSeconds,
     MaxNumberOfMessages: 10,
+    // The SDK from before the JSON protocol knows only the second of the two names.
     MessageSystemAttributeNames: ["All"],
+    AttributeNames: ["All"],
     MessageAttributeNames: ["All"],
   });
   return answer.Messages ?? [];
@@ -49,6 +59,33 @@ async function refused(code, call) {
   return error;
 }
 
+class Sha256 {
+  constructor(secret) {
+    this.hash = secret ? createHmac("sha256", secret) : createHash("sha256");
+  }
+  update(data) {
+    this.hash.update(data);
+  }
+  async digest() {
+    return this.hash.digest();
+  }
+}
+
+/** What a GET of a presigned URL is answered. */
+async function get(QueueUrl, Action, parameters = {}) {
+  const { credentials, region } = sqs.config;
+  const signer = new SignatureV4({ service: "sqs", region, credentials, sha256: Sha256 });
+  const { protocol, hostname, port, pathname: path } = new URL(QueueUrl);
+  const query = { Action, Version: "2012-11-05", ...parameters };
+  const headers = { host: `${hostname}:${port}` };
+  const request = { method: "GET", protocol, hostname, port, path, query, headers };
+  const signed = await signer.presign(request, { expiresIn: 60 });
+  const answer = await fetch(`${QueueUrl}?${new URLSearchParams(signed.query)}`);
+  const text = await answer.text();
+  const element = (name) => text.match(new RegExp(`<${name}>([^<]*)</${name}>`))?.[1];
+  return { status: answer.status, element };
+}
+
 const cases = {
   async tour() {
     const QueueUrl = await create();
@@ -64,7 +101,7 @@ const cases = {
     const QueueName = QueueUrl.split("/").pop();
     assert.equal((await sqs.getQueueUrl({ QueueName })).QueueUrl, QueueUrl);
     await sqs.deleteQueue({ QueueUrl });
-    await refused("QueueDoesNotExist", sqs.getQueueUrl({ QueueName }));
+    await refused("NonExistentQueue", sqs.getQueueUrl({ QueueName }));
   },
 
   async attributes() {
@@ -79,10 +116,24 @@ const cases = {
     await refused("InvalidAttributeName", set({ Colour: "red" }));
   },
 
+  async tags() {
+    const tags = { team: "red", größe: "" };
+    const { QueueUrl } = await sqs.createQueue({ QueueName: `javascript-${number++}`, tags });
+    await sqs.tagQueue({ QueueUrl, Tags: { team: "blue", cost: "a=b" } });
+    const Tags = { team: "blue", größe: "", cost: "a=b" };
+    const listed = async () => (await sqs.listQueueTags({ QueueUrl })).Tags ?? {};
+    assert.deepEqual({ ...(await listed()) }, Tags);
+    await sqs.untagQueue({ QueueUrl, TagKeys: Object.keys(Tags) });
+    assert.deepEqual({ ...(await listed()) }, {});
+    const reserved = sqs.tagQueue({ QueueUrl, Tags: { "aws:team": "red" } });
+    await refused("InvalidParameterValue", reserved);
+  },
+
   async "queue errors"() {
     const missing = "https://sqs.us-east-1.amazonaws.com/000000000000/javascript-missing";
-    const error = await refused("QueueDoesNotExist", sqs.receiveMessage({ QueueUrl: missing }));
-    assert.ok(error instanceof QueueDoesNotExist);
+    await refused("NonExistentQueue", sqs.receiveMessage({ QueueUrl: missing }));
+    const unknown = sqs.getQueueUrl({ QueueName: "javascript-missing" });
+    assert.ok((await refused("NonExistentQueue", unknown)) instanceof QueueDoesNotExist);
     await refused("InvalidParameterValue", sqs.createQueue({ QueueName: "a b" }));
     const QueueUrl = await create("", { DelaySeconds: "1" });
     const QueueName = QueueUrl.split("/").pop();
@@ -117,6 +168,7 @@ const cases = {
     assert.equal(City.StringValue, "Any City");
     assert.equal(Population.DataType, "Number.int");
     assert.equal(new TextDecoder().decode(Greeting.BinaryValue), "Hello, World!");
+    assert.equal(message.MD5OfMessageAttributes, sent.MD5OfMessageAttributes);
     assert.equal(message.Attributes.AWSTraceHeader, trace.StringValue);
   },
 
@@ -228,16 +280,42 @@ const cases = {
   },
 
   async pages() {
+    const dead = await create();
+    const deadLetterTargetArn = await attribute(dead, "QueueArn");
+    const RedrivePolicy = JSON.stringify({ deadLetterTargetArn, maxReceiveCount: 1 });
     const urls = [];
     for (const one of [0, 1, 2, 3, 4]) {
-      urls.push((await sqs.createQueue({ QueueName: `pages-${one}` })).QueueUrl);
+      const queue = { QueueName: `pages-${one}`, Attributes: { RedrivePolicy } };
+      urls.push((await sqs.createQueue(queue)).QueueUrl);
     }
-    const found = [];
     const config = { client: sqs, pageSize: 2 };
-    for await (const page of paginateListQueues(config, { QueueNamePrefix: "pages-" })) {
-      found.push(...(page.QueueUrls ?? []));
+    for (const [pages, member] of [
+      [paginateListQueues(config, { QueueNamePrefix: "pages-" }), "QueueUrls"],
+      [paginateListDeadLetterSourceQueues(config, { QueueUrl: dead }), "queueUrls"],
+    ]) {
+      const found = [];
+      for await (const page of pages) found.push(page[member]);
+      assert.deepEqual(found.map((page) => page.length), [2, 2, 1]);
+      assert.deepEqual(found.flat().sort(), urls);
     }
-    assert.deepEqual(found.sort(), urls);
+    const none = await sqs.listQueues({ QueueNamePrefix: "none-" });
+    assert.deepEqual(none.QueueUrls ?? [], []);
+  },
+
+  async "presigned urls"() {
+    const QueueUrl = await create();
+    const MessageBody = "by née & ☕";
+    const sent = await get(QueueUrl, "SendMessage", { MessageBody });
+    assert.equal(sent.element("MD5OfMessageBody"), createHash("md5").update(MessageBody).digest("hex"));
+    const received = await get(QueueUrl, "ReceiveMessage");
+    assert.equal(received.element("Body"), "by née &amp; ☕");
+    const ReceiptHandle = received.element("ReceiptHandle");
+    assert.equal((await get(QueueUrl, "DeleteMessage", { ReceiptHandle })).status, 200);
+    assert.equal(await attribute(QueueUrl, "ApproximateNumberOfMessagesNotVisible"), "0");
+    await sqs.deleteQueue({ QueueUrl });
+    const gone = await get(QueueUrl, "ReceiveMessage");
+    assert.equal(gone.status, 400);
+    assert.equal(gone.element("Code"), "AWS.SimpleQueueService.NonExistentQueue");
   },
 };
 

@@ -1,16 +1,30 @@
 """The cases of ../cases.txt with boto3. Prints `ok CASE` or `FAIL CASE: why` for each."""
 
+import hashlib
 import itertools
 import json
 import sys
 import threading
 import traceback
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+from xml.etree import ElementTree
 
 import boto3
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
 
-sqs = boto3.client("sqs")
+session = boto3.Session()
+sqs = session.client("sqs")
 numbers = itertools.count()
+
+# boto3 from before the JSON protocol knows only the older of the two names.
+RECEIVE = sqs.meta.service_model.operation_model("ReceiveMessage").input_shape.members
+SYSTEM_ATTRIBUTES = next(
+    name for name in ["MessageSystemAttributeNames", "AttributeNames"] if name in RECEIVE
+)
 
 
 def create(suffix="", **attributes):
@@ -25,8 +39,8 @@ def receive(url, wait_s=0, **more):
         QueueUrl=url,
         MaxNumberOfMessages=10,
         WaitTimeSeconds=wait_s,
-        MessageSystemAttributeNames=["All"],
         MessageAttributeNames=["All"],
+        **{SYSTEM_ATTRIBUTES: ["All"]},
         **more,
     )
     return answer.get("Messages", [])
@@ -91,6 +105,17 @@ def attributes():
         refused(code, sqs.set_queue_attributes, QueueUrl=url, Attributes=change)
 
 
+def tags():
+    name = f"python-{next(numbers)}"
+    url = sqs.create_queue(QueueName=name, tags={"team": "red", "größe": ""})["QueueUrl"]
+    sqs.tag_queue(QueueUrl=url, Tags={"team": "blue", "cost": "a=b"})
+    tagged = {"team": "blue", "größe": "", "cost": "a=b"}
+    equal(sqs.list_queue_tags(QueueUrl=url)["Tags"], tagged)
+    sqs.untag_queue(QueueUrl=url, TagKeys=list(tagged))
+    assert not sqs.list_queue_tags(QueueUrl=url).get("Tags")
+    refused("InvalidParameterValue", sqs.tag_queue, QueueUrl=url, Tags={"aws:team": "red"})
+
+
 def queue_errors():
     missing = "https://sqs.us-east-1.amazonaws.com/000000000000/python-missing"
     error = refused(
@@ -112,7 +137,6 @@ def queue_errors():
 
 
 def message_attributes():
-    # botocore checks the digests itself.
     url = create()
     sent = {
         "City": {"DataType": "String", "StringValue": "Any City"},
@@ -126,6 +150,8 @@ def message_attributes():
     equal(answer["MD5OfMessageAttributes"], "0bf4fddaaaeccae7e21f21bc0a1bc2a4")
     (message,) = receive(url)
     equal(message["MessageAttributes"], sent)
+    equal(message["MD5OfMessageAttributes"], answer["MD5OfMessageAttributes"])
+    equal(message["MD5OfBody"], hashlib.md5(b"m").hexdigest())
     equal(message["Attributes"]["AWSTraceHeader"], "Root=1-5e3d83c1-e6a0db58")
 
 
@@ -251,15 +277,66 @@ def dead_letters():
 
 
 def pages():
-    urls = sorted(sqs.create_queue(QueueName=f"pages-{one}")["QueueUrl"] for one in range(5))
-    paginator = sqs.get_paginator("list_queues")
-    pages = paginator.paginate(QueueNamePrefix="pages-", PaginationConfig={"PageSize": 2})
-    equal(sorted(url for page in pages for url in page.get("QueueUrls", [])), urls)
+    dead = create()
+    target = attribute(dead, "QueueArn")
+    policy = json.dumps({"deadLetterTargetArn": target, "maxReceiveCount": 1})
+    urls = sorted(
+        sqs.create_queue(QueueName=f"pages-{one}", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+        for one in range(5)
+    )
+    for operation, member, arguments in [
+        ("list_queues", "QueueUrls", {"QueueNamePrefix": "pages-"}),
+        ("list_dead_letter_source_queues", "queueUrls", {"QueueUrl": dead}),
+    ]:
+        paginator = sqs.get_paginator(operation)
+        pages = list(paginator.paginate(**arguments, PaginationConfig={"PageSize": 2}))
+        equal([len(page[member]) for page in pages], [2, 2, 1])
+        equal(sorted(url for page in pages for url in page[member]), urls)
+    assert not sqs.list_queues(QueueNamePrefix="none-").get("QueueUrls")
+
+
+def presigned(url, action, **parameters):
+    query = urlencode({"Action": action, "Version": "2012-11-05", **parameters})
+    request = AWSRequest("GET", f"{url}?{query}")
+    region = sqs.meta.region_name
+    SigV4QueryAuth(session.get_credentials(), "sqs", region, expires=60).add_auth(request)
+    return request.prepare().url
+
+
+def get(url):
+    with urlopen(url) as answer:
+        root = ElementTree.fromstring(answer.read())
+    return {element.tag.rsplit("}")[-1]: element.text for element in root.iter()}
+
+
+def presigned_urls():
+    url = create()
+    sent = get(presigned(url, "SendMessage", MessageBody="by née & ☕"))
+    equal(sent["MD5OfMessageBody"], hashlib.md5("by née & ☕".encode()).hexdigest())
+    if sqs.meta.service_model.metadata["protocol"] == "query":
+        receive_url = sqs.generate_presigned_url(
+            "receive_message", {"QueueUrl": url}, HttpMethod="GET"
+        )
+    else:
+        receive_url = presigned(url, "ReceiveMessage")
+    received = get(receive_url)
+    equal((received["Body"], received["MessageId"]), ("by née & ☕", sent["MessageId"]))
+    get(presigned(url, "DeleteMessage", ReceiptHandle=received["ReceiptHandle"]))
+    equal(attribute(url, "ApproximateNumberOfMessagesNotVisible"), "0")
+    sqs.delete_queue(QueueUrl=url)
+    try:
+        get(presigned(url, "ReceiveMessage"))
+    except HTTPError as error:
+        equal(error.code, 400)
+        assert b"<Code>AWS.SimpleQueueService.NonExistentQueue</Code>" in error.read()
+    else:
+        raise AssertionError("the queue is gone")
 
 
 CASES = [
     tour,
     attributes,
+    tags,
     queue_errors,
     message_attributes,
     delay_and_long_poll,
@@ -270,6 +347,7 @@ CASES = [
     fifo_deduplication,
     dead_letters,
     pages,
+    presigned_urls,
 ]
 
 failures = 0
