@@ -2,10 +2,19 @@
 # Installs what this machine lacks, with the system's package manager, and says so.
 #
 #     infra/build/install.sh compiler    a C++ compiler and libclang, for RocksDB and its bindings
-#     infra/build/install.sh clients     Python and Node.js, for the tests with other AWS clients
+#     infra/build/install.sh clients     Python, Node.js and the AWS CLI 2, for the tests with other
+#                                        AWS clients
 set -euo pipefail
 
 has() { command -v "$1" >/dev/null; }
+# Whichever comes first on the path may well be a version 1.
+has_aws_2() {
+    local aws
+    for aws in $(type -ap aws); do
+        [[ "$("$aws" --version 2>/dev/null)" != aws-cli/2.* ]] || return 0
+    done
+    return 1
+}
 any_file() { compgen -G "$1" >/dev/null; }
 
 # The library and the headers that come with it: bindgen needs both.
@@ -32,6 +41,7 @@ clients)
     { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; } || packages+=(python3-venv)
     has node || packages+=(nodejs)
     has npm || packages+=(npm)
+    has_aws_2 || packages+=(awscli)
     ;;
 *)
     echo "usage: $0 compiler|clients" >&2

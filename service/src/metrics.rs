@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 
 use crate::api::action;
 use crate::api::admission::Admission;
+use crate::api::protocol::Protocol;
 use crate::shard::handle::Shards;
 use crate::shard::stats::{ShardStats, TurnSizes};
 use crate::store::Reads;
@@ -36,7 +37,7 @@ pub struct Metric {
 enum Source {
     /// What does not change while the server runs.
     Info,
-    /// A counter of requests by action and code.
+    /// A counter of requests by action, code and protocol.
     Requests,
     /// A histogram of requests by action.
     RequestSeconds,
@@ -75,7 +76,7 @@ pub const METRICS: &[Metric] = &[
     row("stanchion_queues", "Queues.", Source::ShardLevel(|s| s.queues.get())),
     row("stanchion_read_ahead_bytes", "Bytes of messages read ahead.", Source::ShardLevel(|s| s.window_bytes.get())),
     row("stanchion_request_seconds", "Time from a request's headers to its answer, waits included.", Source::RequestSeconds),
-    row("stanchion_requests", "Requests by action and code; code OK is success.", Source::Requests),
+    row("stanchion_requests", "Requests by action, code and protocol; code OK is success.", Source::Requests),
     row("stanchion_requests_in_flight", "Requests in progress, long polls not counted.", Source::Level(|s| s.admission.requests() as u64)),
     row("stanchion_server", "What was configured.", Source::Info),
     row("stanchion_store_keys_read", "Rows read from the store, by their keys and by scans.", Source::Store(|reads| reads.keys)),
@@ -87,6 +88,21 @@ pub const METRICS: &[Metric] = &[
 
 const fn row(name: &'static str, help: &'static str, source: Source) -> Metric {
     Metric { name, help, source }
+}
+
+/// Every [`label`] there is.
+const PROTOCOLS: [&str; 2] = ["json", "query"];
+
+/// What a protocol is called: who still speaks the older one is good to know.
+fn label(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Json => "json",
+        Protocol::Query | Protocol::QueryInJson => "query",
+    }
+}
+
+fn labels<'a>(action: &'a str, code: &'a str, protocol: &'a str) -> [(&'a str, &'a str); 3] {
+    [("action", action), ("code", code), ("protocol", protocol)]
 }
 
 /// What is counted. Cheap to clone.
@@ -103,11 +119,12 @@ struct Sources {
     shards: Shards,
     connections: Gauge,
     actions: BTreeMap<&'static str, ByAction>,
-    failed: Family<[(&'static str, &'static str); 2], Counter>,
+    failed: Family<[(&'static str, &'static str); 3], Counter>,
 }
 
 struct ByAction {
-    succeeded: Counter,
+    /// By protocol.
+    succeeded: BTreeMap<&'static str, Counter>,
     seconds: Histogram,
 }
 
@@ -119,7 +136,7 @@ impl Metrics {
         shards: Shards,
     ) -> Metrics {
         let by_action = || ByAction {
-            succeeded: Counter::default(),
+            succeeded: PROTOCOLS.map(|protocol| (protocol, Counter::default())).into(),
             // 50 µs to 26 s: a long poll takes up to 20 s.
             seconds: Histogram::new(exponential_buckets(50e-6, 2.0, 20)),
         };
@@ -138,12 +155,19 @@ impl Metrics {
     }
 
     /// Notes one answered request. `code` is `OK` or that of the error.
-    pub fn observe(&self, action: &'static str, code: &'static str, took: Duration) {
+    pub fn observe(
+        &self,
+        action: &'static str,
+        code: &'static str,
+        protocol: Protocol,
+        took: Duration,
+    ) {
+        let protocol = label(protocol);
         if let Some(by_action) = self.sources.actions.get(action) {
             by_action.seconds.observe(took.as_secs_f64());
-            match code {
-                "OK" => by_action.succeeded.inc(),
-                _ => self.sources.failed.get_or_create(&[("action", action), ("code", code)]).inc(),
+            match by_action.succeeded.get(protocol).filter(|_| code == "OK") {
+                Some(succeeded) => succeeded.inc(),
+                None => self.sources.failed.get_or_create(&labels(action, code, protocol)).inc(),
             };
         }
     }
@@ -189,8 +213,10 @@ impl Metric {
             Source::Info => encoder.encode_info(&from.info)?,
             Source::Requests => {
                 for (name, by_action) in &from.actions {
-                    let labels = [("action", *name), ("code", "OK")];
-                    by_action.succeeded.encode(encoder.encode_family(&labels)?)?;
+                    for (protocol, succeeded) in &by_action.succeeded {
+                        let labels = labels(name, "OK", protocol);
+                        succeeded.encode(encoder.encode_family(&labels)?)?;
+                    }
                 }
                 from.failed.encode(encoder)?;
             }
@@ -288,8 +314,9 @@ mod tests {
         let bounds = Bounds { requests_max: 1, bytes_max: 1 };
         let metrics = Metrics::new(info, Admission::new(bounds), shards.clone());
         let connection = metrics.connection();
-        metrics.observe("SendMessage", "OK", Duration::from_millis(1));
-        metrics.observe("SendMessage", "MissingParameter", Duration::from_millis(1));
+        let took = Duration::from_millis(1);
+        metrics.observe("SendMessage", "OK", Protocol::Json, took);
+        metrics.observe("SendMessage", "MissingParameter", Protocol::Query, took);
         let text = metrics.encode();
         for metric in METRICS {
             assert!(text.contains(&format!("# HELP {} {}", metric.name, metric.help)), "{text}");
@@ -300,8 +327,9 @@ mod tests {
             "stanchion_messages_sent_total{shard=\"0\"} 7",
             "stanchion_commit_seconds_total{shard=\"0\"} 1.5",
             "stanchion_turn_commands_bucket{le=\"4.0\",shard=\"0\"} 1",
-            "stanchion_requests_total{action=\"SendMessage\",code=\"OK\"} 1",
-            "stanchion_requests_total{action=\"SendMessage\",code=\"MissingParameter\"} 1",
+            "stanchion_requests_total{action=\"SendMessage\",code=\"OK\",protocol=\"json\"} 1",
+            "stanchion_requests_total{action=\"SendMessage\",code=\"MissingParameter\",\
+             protocol=\"query\"} 1",
             "stanchion_request_seconds_count{action=\"SendMessage\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");

@@ -2,25 +2,32 @@
 
 use std::{
     env, fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
 };
 
 use rustix::fs::{FlockOperation, flock};
 
+/// The oldest Go that the SDK's module accepts.
+const GO_MIN: (u32, u32) = (1, 24);
+
+/// The oldest Java that runs a program from its source.
+const JAVA_MIN: (u32, u32) = (11, 0);
+
 /// The folder `tests/clients`.
 pub fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
-/// A virtual environment with the packages of `clients/python/requirements.txt`. `None`, said
-/// aloud, when this machine has no Python.
+/// A virtual environment with the packages of a list in `clients/python`. `None`, said aloud, when
+/// this machine has no Python.
 ///
 /// # Panics
 /// When the installation fails; in CI also when there is no Python.
-pub fn python() -> Option<PathBuf> {
-    require("python3", "boto3 and the AWS CLI")?;
-    let requirements = clients().join("python/requirements.txt");
+pub fn python(list: &str) -> Option<PathBuf> {
+    required(version("python3", "--version"), "boto3 and the AWS CLI 1: there is no python3")?;
+    let requirements = clients().join("python").join(list);
     Some(once("python", &requirements, |folder| {
         run(Command::new("python3").args(["-m", "venv"]).arg(folder));
         let mut pip = Command::new(folder.join("bin/pip"));
@@ -28,14 +35,14 @@ pub fn python() -> Option<PathBuf> {
     }))
 }
 
-/// A folder with the `node_modules` of `clients/javascript/package.json`. `None`, said aloud, when
-/// this machine has no Node.js.
+/// A folder with the `node_modules` of a list in `clients/javascript`. `None`, said aloud, when this
+/// machine has no Node.js.
 ///
 /// # Panics
 /// When the installation fails; in CI also when there is no Node.js.
-pub fn javascript() -> Option<PathBuf> {
-    require("npm", "the AWS SDK for JavaScript")?;
-    let package = clients().join("javascript/package.json");
+pub fn javascript(list: &str) -> Option<PathBuf> {
+    required(version("npm", "--version"), "the AWS SDK for JavaScript: there is no npm")?;
+    let package = clients().join("javascript").join(list);
     Some(once("javascript", &package, |folder| {
         fs::copy(&package, folder.join("package.json")).expect("the cache takes a file");
         let mut npm = Command::new("npm");
@@ -43,18 +50,71 @@ pub fn javascript() -> Option<PathBuf> {
     }))
 }
 
-/// Whether `program` can be run. Where it cannot, a test is left out, but never in CI and never in
-/// silence.
-fn require(program: &str, what: &str) -> Option<()> {
-    if Command::new(program).arg("--version").output().is_ok_and(|run| run.status.success()) {
-        return Some(());
+/// The folder of an AWS CLI 2, and its version. It is in no registry, so it is the system's:
+/// `infra/build/install.sh clients` installs it. `None`, said aloud, when there is none.
+///
+/// # Panics
+/// In CI, when there is none.
+pub fn command_line_2() -> Option<(PathBuf, (u32, u32))> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    // The first may well be a version 1.
+    let found = env::split_paths(&path).find_map(|folder| {
+        let version = version(folder.join("aws"), "--version")?;
+        (version.0 == 2).then_some((folder, version))
+    });
+    required(found, "the AWS CLI 2: there is none on the path")
+}
+
+/// Whether there is a Go, which installs what a program needs by itself. `None` is said aloud.
+pub fn go() -> Option<()> {
+    let found = version("go", "version").filter(|version| *version >= GO_MIN);
+    wished(found, "the AWS SDK for Go: there is no go, or none of version 1.24")?;
+    Some(())
+}
+
+/// A folder with the archives that `clients/java/pom.xml` names. `None`, said aloud, when this
+/// machine has no JDK or no Maven.
+///
+/// # Panics
+/// When the installation fails.
+pub fn java() -> Option<PathBuf> {
+    let found = version("javac", "--version").filter(|version| *version >= JAVA_MIN);
+    wished(found, "the AWS SDK for Java: there is no JDK, or none of version 11")?;
+    wished(version("mvn", "--version"), "the AWS SDK for Java: there is no mvn")?;
+    let project = clients().join("java/pom.xml");
+    Some(once("java", &project, |folder| {
+        let mut maven = Command::new("mvn");
+        maven.args(["--quiet", "--batch-mode", "--file"]).arg(&project);
+        maven.arg("dependency:copy-dependencies");
+        run(maven.arg(format!("-DoutputDirectory={}", folder.display())));
+    }))
+}
+
+/// A program's version, major and minor: the first number in what it says. `None` when it cannot
+/// be run.
+fn version(program: impl AsRef<Path>, ask: &str) -> Option<(u32, u32)> {
+    let output = Command::new(program.as_ref()).arg(ask).output().ok()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let number = &said[said.find(|c: char| c.is_ascii_digit())?..];
+    let mut parts = number.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    let (major, minor) = (parts.next()?.ok()?, parts.next()?.unwrap_or(0));
+    output.status.success().then_some((major, minor))
+}
+
+/// What a test cannot do without. Where it is missing the test is left out, but never in CI and
+/// never in silence.
+fn required<T>(found: Option<T>, what: &str) -> Option<T> {
+    assert!(found.is_some() || env::var_os("CI").is_none(), "CI must test {what}");
+    wished(found, what)
+}
+
+/// What a test is left out without, though not in silence.
+fn wished<T>(found: Option<T>, what: &str) -> Option<T> {
+    if found.is_none() {
+        // Not with a macro: what those print of a test that passes is never shown.
+        let _ = writeln!(io::stderr(), "\n*** NOT TESTED: {what}. ***\n");
     }
-    assert!(env::var_os("CI").is_none(), "no {program}: CI must test {what}");
-    #[expect(clippy::print_stderr, reason = "a test that is left out must be noticed")]
-    {
-        eprintln!("\n*** NOT TESTED: {what}. This machine has no {program}. ***\n");
-    }
-    None
+    found
 }
 
 /// The folder in the cache that belongs to the contents of `list`, filled by `install` the first

@@ -22,7 +22,7 @@ fn output(command: &mut Command) -> String {
 
 #[test]
 fn the_command_lines_work() {
-    let Some(python) = install::python() else { return };
+    let Some(python) = install::python("requirements.txt") else { return };
     let server = Server::start();
     let block = blocks("sh", &server).into_iter().find(|block| block.contains("sqs create-queue"));
     let mut bash = Command::new("bash");
@@ -33,7 +33,7 @@ fn the_command_lines_work() {
 
 #[test]
 fn the_python_lines_work() {
-    let Some(python) = install::python() else { return };
+    let Some(python) = install::python("requirements.txt") else { return };
     let server = Server::start();
     let [block] = &blocks("python", &server)[..] else { panic!("one block of Python") };
     let said = output(Command::new(python.join("bin/python")).args(["-c", block]));

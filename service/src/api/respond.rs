@@ -99,7 +99,7 @@ impl Peer {
                 (row.query_code, failure(protocol, &error, request_id))
             }
         };
-        self.app.metrics.observe(name, code, started.elapsed());
+        self.app.metrics.observe(name, code, protocol, started.elapsed());
         reply
     }
 

@@ -362,7 +362,8 @@ async fn operators_have_pages_of_their_own() {
     }
     server.create("q", json!({})).await;
     let page = server.raw(get("/metrics").as_bytes(), 1).await.remove(0).body;
-    assert!(page.contains("stanchion_requests_total{action=\"CreateQueue\",code=\"OK\"} 1"));
+    let count = "stanchion_requests_total{action=\"CreateQueue\",code=\"OK\",protocol=\"json\"} 1";
+    assert!(page.contains(count), "{page}");
     assert!(page.contains("stanchion_requests_in_flight 0"));
     server.end().await;
 }

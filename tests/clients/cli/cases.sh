@@ -92,6 +92,17 @@ tags() {
     refused InvalidParameterValue sqs tag-queue --queue-url "$url" --tags aws:team=red
 }
 
+permissions() {
+    local url
+    url=$(create q)
+    sqs add-permission --queue-url "$url" --label send \
+        --aws-account-ids 111122223333 444455556666 --actions SendMessage ReceiveMessage
+    [[ "$(attribute "$url" Policy)" == *'"Sid":"send"'* ]]
+    sqs remove-permission --queue-url "$url" --label send
+    equal "$(attribute "$url" Policy)" None
+    refused InvalidParameterValue sqs remove-permission --queue-url "$url" --label send
+}
+
 queue_errors() {
     local url
     refused AWS.SimpleQueueService.NonExistentQueue \

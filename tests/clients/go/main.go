@@ -203,6 +203,27 @@ func tags() {
 	refused("InvalidParameterValue", output, err)
 }
 
+func permissions() {
+	queue := create(nil)
+	must(client.AddPermission(ctx, &sqs.AddPermissionInput{
+		QueueUrl:      queue,
+		Label:         aws.String("send"),
+		AWSAccountIds: []string{"111122223333", "444455556666"},
+		Actions:       []string{"SendMessage", "ReceiveMessage"},
+	}))
+	policy := get(queue, "Policy")
+	equal(strings.Contains(policy, `"Action":["SQS:SendMessage","SQS:ReceiveMessage"]`), true)
+	remove := func() (*sqs.RemovePermissionOutput, error) {
+		return client.RemovePermission(ctx, &sqs.RemovePermissionInput{
+			QueueUrl: queue, Label: aws.String("send"),
+		})
+	}
+	must(remove())
+	equal(get(queue, "Policy"), "")
+	output, err := remove()
+	refused("InvalidParameterValue", output, err)
+}
+
 func queueErrors() {
 	missing := aws.String("https://sqs.us-east-1.amazonaws.com/000000000000/go-missing")
 	received, err := client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: missing})
@@ -502,6 +523,7 @@ func main() {
 		{"tour", tour},
 		{"attributes", queueAttributes},
 		{"tags", tags},
+		{"permissions", permissions},
 		{"queue errors", queueErrors},
 		{"message attributes", messageAttributes},
 		{"delay and long poll", delayAndLongPoll},

@@ -170,6 +170,21 @@ final class Cases {
             () -> SQS.tagQueue(ask -> ask.queueUrl(url).tags(Map.of("aws:team", "red"))));
     }
 
+    static void permissions() throws Exception {
+        String url = create(Map.of());
+        SQS.addPermission(ask -> ask
+            .queueUrl(url)
+            .label("send")
+            .awsAccountIds("111122223333", "444455556666")
+            .actions("SendMessage", "ReceiveMessage"));
+        String actions = "\"Action\":[\"SQS:SendMessage\",\"SQS:ReceiveMessage\"]";
+        equal(attribute(url, "Policy").contains(actions), true);
+        Case remove = () -> SQS.removePermission(ask -> ask.queueUrl(url).label("send"));
+        remove.run();
+        equal(attribute(url, "Policy"), null);
+        refused("InvalidParameterValue", remove);
+    }
+
     static void queueErrors() throws Exception {
         String missing = "https://sqs.us-east-1.amazonaws.com/000000000000/java-missing";
         AwsServiceException error = refused(
@@ -408,6 +423,7 @@ final class Cases {
         cases.put("tour", Cases::tour);
         cases.put("attributes", Cases::queueAttributes);
         cases.put("tags", Cases::tags);
+        cases.put("permissions", Cases::permissions);
         cases.put("queue errors", Cases::queueErrors);
         cases.put("message attributes", Cases::messageAttributes);
         cases.put("delay and long poll", Cases::delayAndLongPoll);

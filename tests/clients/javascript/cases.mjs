@@ -129,6 +129,23 @@ const cases = {
     await refused("InvalidParameterValue", reserved);
   },
 
+  async permissions() {
+    const QueueUrl = await create();
+    await sqs.addPermission({
+      QueueUrl,
+      Label: "send",
+      AWSAccountIds: ["111122223333", "444455556666"],
+      Actions: ["SendMessage", "ReceiveMessage"],
+    });
+    const [statement] = JSON.parse(await attribute(QueueUrl, "Policy")).Statement;
+    assert.equal(statement.Sid, "send");
+    assert.deepEqual(statement.Action, ["SQS:SendMessage", "SQS:ReceiveMessage"]);
+    assert.equal(statement.Principal.AWS.length, 2);
+    const remove = () => sqs.removePermission({ QueueUrl, Label: "send" });
+    await remove();
+    await refused("InvalidParameterValue", remove());
+  },
+
   async "queue errors"() {
     const missing = "https://sqs.us-east-1.amazonaws.com/000000000000/javascript-missing";
     await refused("NonExistentQueue", sqs.receiveMessage({ QueueUrl: missing }));

@@ -116,6 +116,22 @@ def tags():
     refused("InvalidParameterValue", sqs.tag_queue, QueueUrl=url, Tags={"aws:team": "red"})
 
 
+def permissions():
+    url = create()
+    sqs.add_permission(
+        QueueUrl=url,
+        Label="send",
+        AWSAccountIds=["111122223333", "444455556666"],
+        Actions=["SendMessage", "ReceiveMessage"],
+    )
+    (statement,) = json.loads(attribute(url, "Policy"))["Statement"]
+    equal(statement["Sid"], "send")
+    equal(statement["Action"], ["SQS:SendMessage", "SQS:ReceiveMessage"])
+    equal(len(statement["Principal"]["AWS"]), 2)
+    sqs.remove_permission(QueueUrl=url, Label="send")
+    refused("InvalidParameterValue", sqs.remove_permission, QueueUrl=url, Label="send")
+
+
 def queue_errors():
     missing = "https://sqs.us-east-1.amazonaws.com/000000000000/python-missing"
     error = refused(
@@ -337,6 +353,7 @@ CASES = [
     tour,
     attributes,
     tags,
+    permissions,
     queue_errors,
     message_attributes,
     delay_and_long_poll,
