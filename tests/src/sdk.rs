@@ -24,9 +24,14 @@ pub struct Failure {
 
 /// An unmodified SDK client, which never retries: a test wants to see the first answer.
 pub fn client(server: &Server) -> Client {
+    client_at(&server.url())
+}
+
+/// The same, for whatever listens at an endpoint.
+pub fn client_at(endpoint: &str) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(server.url())
+        .endpoint_url(endpoint)
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())

@@ -65,6 +65,18 @@ impl App {
     }
 }
 
+impl App {
+    /// A request's path without that of the public URL: a proxy may or may not have taken it off.
+    pub fn beneath_public_url<'p>(&self, path: &'p str) -> &'p str {
+        let public = self.public_url.as_deref().unwrap_or_default();
+        let after_scheme = public.split_once("://").map_or("", |(_, rest)| rest);
+        let base = after_scheme.find('/').map_or("", |at| &after_scheme[at..]);
+        let beneath =
+            path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        beneath.unwrap_or(path)
+    }
+}
+
 /// One request, after its headers were read.
 pub struct Call<'a> {
     /// What all requests share.

@@ -119,7 +119,7 @@ impl Peer {
         let body = timeout(BODY_TIME_MAX, read(body, claimed, &ticket))
             .await
             .map_err(|_| Error::RequestTimeout)??;
-        let (action, input) = read_input(protocol, &parts, body)?;
+        let (action, input) = self.read_input(protocol, &parts, body)?;
         *name = action.name;
         let call = Call {
             app: &self.app,
@@ -140,13 +140,30 @@ impl Peer {
         Ok((body, ticket))
     }
 
+    /// Which action is asked for, and what it is told.
+    fn read_input(
+        &self,
+        protocol: Protocol,
+        parts: &Parts,
+        body: Bytes,
+    ) -> Result<(&'static Row, Input), Error> {
+        if protocol == Protocol::Json {
+            let target = text_header(&parts.headers, "x-amz-target").unwrap_or_default();
+            return Ok((action::find_target(target)?, Input::Json(body)));
+        }
+        let mut form = Form::read(&body, parts.uri.query().unwrap_or_default())?;
+        let action = action::find(form.action()?)?;
+        form.apply_path(self.app.beneath_public_url(parts.uri.path()))?;
+        Ok((action, Input::Query(form)))
+    }
+
     /// What the client called this server. HTTP/2 has it in the target, HTTP/1.1 in `Host`.
     fn origin(&self, parts: &Parts) -> Origin {
         let host = parts.uri.authority().map(|authority| authority.as_str());
         let host = host.or_else(|| text_header(&parts.headers, header::HOST));
         let origin = Origin {
             scheme: "http",
-            host: host.filter(|host| !host.is_empty()).unwrap_or(&self.local).into(),
+            host: host.filter(|host| is_host(host)).unwrap_or(&self.local).into(),
         };
         if self.is_trusted_proxy { forwarded(&parts.headers, origin) } else { origin }
     }
@@ -184,22 +201,6 @@ fn find_protocol(headers: &HeaderMap) -> Protocol {
         }
         () => Protocol::Query,
     }
-}
-
-/// Which action is asked for, and what it is told.
-fn read_input(
-    protocol: Protocol,
-    parts: &Parts,
-    body: Bytes,
-) -> Result<(&'static Row, Input), Error> {
-    if protocol == Protocol::Json {
-        let target = text_header(&parts.headers, "x-amz-target").unwrap_or_default();
-        return Ok((action::find_target(target)?, Input::Json(body)));
-    }
-    let mut form = Form::read(&body, parts.uri.query().unwrap_or_default())?;
-    let action = action::find(form.action()?)?;
-    form.apply_path(parts.uri.path())?;
-    Ok((action, Input::Query(form)))
 }
 
 /// The region of the credential scope: `…/<date>/<region>/sqs/aws4_request`, in the header or, of a
@@ -240,8 +241,16 @@ fn forwarded(headers: &HeaderMap, direct: Origin) -> Origin {
             .unwrap_or(direct.scheme),
         host: parameter("host")
             .or_else(|| first("x-forwarded-host"))
+            .filter(|host| is_host(host))
             .map_or(direct.host, String::from),
     }
+}
+
+/// Whether this can stand in a URL as the name of a host, with or without a port. Whatever else a
+/// client calls us goes into no URL.
+fn is_host(text: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
+    !text.is_empty() && text.chars().all(legal)
 }
 
 /// The whole body, in one piece. One that came in one piece is not copied.
@@ -378,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_proxy_says_how_it_was_reached() {
-        let origin = |headers| {
+        let origin = |headers: &[(&'static str, &str)]| {
             let parts = parts("/", headers);
             let direct = Origin { scheme: "http", host: "10.0.0.1:9324".into() };
             let Origin { scheme, host } = forwarded(&parts.headers, direct);
@@ -393,7 +402,20 @@ mod tests {
             origin(&[("forwarded", "for=1.2.3.4;Proto=https;host=\"sqs.example:8443\", for=x")]),
             "https://sqs.example:8443"
         );
-        assert_eq!(origin(&[("x-forwarded-proto", "javascript")]), "http://10.0.0.1:9324");
+        assert_eq!(
+            origin(&[("forwarded", "host=\"[2001:db8::1]:80\"")]),
+            "http://[2001:db8::1]:80"
+        );
+        for (name, odd) in [
+            ("x-forwarded-proto", "javascript"),
+            ("x-forwarded-host", "you@evil.example"),
+            ("x-forwarded-host", "evil.example/path"),
+            ("x-forwarded-host", ","),
+            ("forwarded", "host=\"a b\""),
+            ("forwarded", "host;proto"),
+        ] {
+            assert_eq!(origin(&[(name, odd)]), "http://10.0.0.1:9324", "{name}: {odd}");
+        }
     }
 
     #[tokio::test]

@@ -184,28 +184,3 @@ async fn the_region_of_the_signature_selects_the_queues() {
     assert_eq!(answer.error_type(), "QueueDoesNotExist");
     assert!(server.says("there is one in us-east-1"), "the log gives a hint");
 }
-
-#[tokio::test]
-async fn the_public_url_wins_over_the_host_header() {
-    let server = Server::start_with(&["--public-url", "https://queues.example/sqs"]);
-    assert_eq!(queue(&server).await, "https://queues.example/sqs/000000000000/q");
-}
-
-#[tokio::test]
-async fn forwarded_headers_count_from_a_trusted_proxy_only() {
-    for (args, url) in [
-        (&["--trust-proxy", "127.0.0.0/8"][..], "https://queues.example/000000000000/q"),
-        (&[], "http://inner/000000000000/q"),
-    ] {
-        let server = Server::start_with(args);
-        let request = Request::post("/")
-            .header("host", "inner")
-            .header("x-forwarded-host", "queues.example")
-            .header("x-forwarded-proto", "https")
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", "AmazonSQS.CreateQueue")
-            .body(Full::new(Bytes::from_static(b"{\"QueueName\":\"q\"}")))
-            .unwrap();
-        assert_eq!(http::send(server.address(), request).await.json()["QueueUrl"], url);
-    }
-}
