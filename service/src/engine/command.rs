@@ -146,12 +146,19 @@ pub enum Need {
         /// At most so many.
         rows: usize,
     },
-    /// Timers from a point on, due at `until` or before. → [`Answer::Timers`]
+    /// Timers from a point on. → [`Answer::Timers`]
     Timers {
         /// From here on, itself included.
         from: (Timestamp, Seq),
-        /// Up to and including this moment; [`Timestamp::MAX`] to learn the next due.
-        until: Timestamp,
+        /// At most so many.
+        rows: usize,
+    },
+    /// Timers of a range, with their messages. → [`Answer::Due`]
+    Due {
+        /// From here on, itself included.
+        from: (Timestamp, Seq),
+        /// Up to here, itself included.
+        until: (Timestamp, Seq),
         /// At most so many.
         rows: usize,
     },
@@ -179,6 +186,19 @@ pub enum Need {
     Dedup(DedupKey),
 }
 
+/// A message whose own delay has ended, and which was never received.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// When the delay ended.
+    pub due_at: Timestamp,
+    /// Which message, of the lane of delayed ones.
+    pub seq: Seq,
+    /// Its group.
+    pub group: Option<GroupHash>,
+    /// What was sent. Absent only when the store has lost it.
+    pub row: Option<MessageRow>,
+}
+
 /// What a read found.
 #[derive(Clone, Debug)]
 pub enum Answer {
@@ -187,7 +207,9 @@ pub enum Answer {
     /// Rows in order, and where to go on when there may be more.
     Messages(Vec<(Seq, MessageRow)>, Option<Seq>),
     /// Rows in order, and whether the range is exhausted.
-    Timers(Vec<(Timestamp, Seq, Option<GroupHash>)>, bool),
+    Timers(Vec<(Timestamp, Seq)>, bool),
+    /// Rows in order, and whether the range is exhausted.
+    Due(Vec<Due>, bool),
     /// The row, if it exists.
     Group(Option<GroupRow>),
     /// Rows in order, and whether the range is exhausted.

@@ -26,7 +26,8 @@ const CALM_AFTER: Millis = Millis(5 * 60 * 1000);
 enum Pick {
     Back(Seq),
     Fresh(Seq),
-    Due(Timestamp, Seq),
+    /// At this index of the due window.
+    Due(usize),
 }
 
 impl Queue {
@@ -74,10 +75,8 @@ impl Queue {
             let back = noisy_back.remove(&group).unwrap_or_default();
             let fresh = reader.members(group, fresh_quota.max(1)).unwrap_or_default();
             let fresh = fresh.iter().take(fresh_quota).map(|&seq| Pick::Fresh(seq)).collect();
-            let due = self.due.iter().filter(|(_, _, of)| *of == Some(group));
-            let due = due.take(fresh_quota).map(|(due_at, seq, _)| Pick::Due(due_at, seq));
             picks.extend(interleave(back, fresh, self.returned_next));
-            picks.extend(due);
+            picks.extend(self.due_picks(|of| of == Some(group)).take(fresh_quota));
         }
         self.judge_picks(picks, quota, fresh_quota, reader, context)
     }
@@ -103,7 +102,9 @@ impl Queue {
             given_fresh += usize::from(is_fresh);
             let candidate = match pick {
                 Pick::Back(seq) => self.judge_returned(seq, reader, context),
-                Pick::Due(due_at, seq) => self.judge_due(due_at, seq, reader, context.now),
+                Pick::Due(at) => {
+                    self.due.get(at).map(|due| self.judge_due(due.clone(), context.now))
+                }
                 Pick::Fresh(seq) => reader
                     .message(main_lane(seq))
                     .map(|row| self.judge_fresh(seq, row.cloned(), context.now)),
@@ -148,10 +149,9 @@ impl Queue {
             picks.push(Pick::Fresh(seq));
             at += 1;
         }
-        self.peek_due(0, reader);
+        self.peek_due(0, reader, room);
         let is_noisy = |group: &GroupHash| self.noisy.contains_key(group);
-        let due = self.due.iter().filter(|(_, _, group)| !group.as_ref().is_some_and(is_noisy));
-        picks.extend(due.take(quota).map(|(due_at, seq, _)| Pick::Due(due_at, seq)));
+        picks.extend(self.due_picks(|group| !group.as_ref().is_some_and(is_noisy)).take(quota));
         if picks.len() >= quota {
             return picks;
         }
@@ -164,6 +164,12 @@ impl Queue {
         seqs.sort_unstable();
         picks.extend(seqs.into_iter().take(quota).map(Pick::Fresh));
         picks
+    }
+
+    /// Messages of the due window whose group is wanted.
+    fn due_picks(&self, wanted: impl Fn(Option<GroupHash>) -> bool) -> impl Iterator<Item = Pick> {
+        let due = self.due.iter().enumerate().filter(move |(_, due)| wanted(due.group));
+        due.map(|(at, _)| Pick::Due(at))
     }
 
     /// Quiet groups that were served while somebody is noisy go to the end of the line, so that

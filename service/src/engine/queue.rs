@@ -9,7 +9,7 @@ use crate::engine::line::Line;
 use crate::engine::reader::Reader;
 use crate::engine::retention::Sweep;
 use crate::engine::window::{DueWindow, Window};
-use crate::limits;
+use crate::limits::{self, RECEIVE_MESSAGES_MAX};
 use crate::model::attributes::{DeduplicationScope, QueueSettings};
 use crate::model::fifo::{GroupHash, Seq};
 use crate::model::rows::{DedupBucket, DeliveryRow, HintRow, Lane, Place};
@@ -20,6 +20,11 @@ pub(super) const STEP_ROWS_MAX: usize = 1000;
 
 /// Rows one read-ahead asks for; the loader also bounds it by bytes.
 pub(super) const READ_AHEAD_ROWS: usize = 512;
+
+/// Rows to ask for when the windows may grow by `room` bytes: with none, what one receive takes.
+pub(super) fn read_ahead_rows(room: usize) -> usize {
+    if room > 0 { READ_AHEAD_ROWS } else { RECEIVE_MESSAGES_MAX }
+}
 
 /// Messages of a queue by state. Exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -269,12 +274,12 @@ impl Queue {
         }
     }
 
-    /// Bytes in the read-ahead window.
+    /// Bytes of messages in the read-ahead windows.
     pub fn window_bytes(&self) -> usize {
-        self.window.bytes()
+        self.window.bytes() + self.due.bytes()
     }
 
-    /// Empties the read-ahead window; it fills again from the store when needed.
+    /// Empties the read-ahead windows; they fill again from the store when needed.
     pub fn drop_window(&mut self) {
         self.window.clear();
         self.due.clear();

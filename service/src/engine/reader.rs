@@ -1,6 +1,6 @@
 //! Looks rows up among those that were loaded, and notes what is missing.
 
-use crate::engine::command::{Answer, Loaded, Need};
+use crate::engine::command::{Answer, Due, Loaded, Need};
 use crate::model::fifo::{GroupHash, Seq};
 use crate::model::rows::{DedupKey, DedupRow, GroupRow, Lane, LinePlace, MessageRow, Place};
 use crate::model::time::Timestamp;
@@ -9,7 +9,7 @@ use crate::model::time::Timestamp;
 type MessagePage<'a> = (&'a [(Seq, MessageRow)], Option<Seq>);
 
 /// Timers, and whether they are the last.
-type TimerPage<'a> = (&'a [(Timestamp, Seq, Option<GroupHash>)], bool);
+type TimerPage<'a> = (&'a [(Timestamp, Seq)], bool);
 
 /// A view of the loaded rows. Each question is answered, or noted as missing: a caller asks all it
 /// can before it gives up, so that one round of loading brings as much as possible.
@@ -60,14 +60,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn timers(
+    pub(super) fn timers(&mut self, from: (Timestamp, Seq), rows: usize) -> Option<TimerPage<'a>> {
+        match self.ask(Need::Timers { from, rows })? {
+            Answer::Timers(found, exhausted) => Some((found, *exhausted)),
+            other => mismatch(other),
+        }
+    }
+
+    pub(super) fn due(
         &mut self,
         from: (Timestamp, Seq),
-        until: Timestamp,
+        until: (Timestamp, Seq),
         rows: usize,
-    ) -> Option<TimerPage<'a>> {
-        match self.ask(Need::Timers { from, until, rows })? {
-            Answer::Timers(found, exhausted) => Some((found, *exhausted)),
+    ) -> Option<(&'a [Due], bool)> {
+        match self.ask(Need::Due { from, until, rows })? {
+            Answer::Due(found, exhausted) => Some((found, *exhausted)),
             other => mismatch(other),
         }
     }

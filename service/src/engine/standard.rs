@@ -5,14 +5,14 @@
 //! Returned ones are in memory, ordered by when they became available.
 
 use crate::engine::command::{
-    Accepted, Context, Delivered, Effects, Incoming, Outcome, Receive, Step,
+    Accepted, Context, Delivered, Due, Effects, Incoming, Outcome, Receive, Step,
 };
 use crate::engine::line::Ledger;
-use crate::engine::queue::{Queue, READ_AHEAD_ROWS, Room, STEP_ROWS_MAX, main_lane, sync};
+use crate::engine::queue::{Queue, Room, STEP_ROWS_MAX, main_lane, read_ahead_rows, sync};
 use crate::engine::reader::Reader;
 use crate::engine::window::Window;
 use crate::error::Error;
-use crate::limits::{DELAY_S_MAX, RECEIVE_MESSAGES_MAX};
+use crate::limits::DELAY_S_MAX;
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
 use crate::model::rows::{
     DeliveryRow, Lane, LinePlace, MessageHead, MessageRow, Place, RowKey, Write,
@@ -219,11 +219,11 @@ impl Queue {
             let (mut fresh, mut due) = (None, None);
             if given_fresh < room.held {
                 fresh = self.peek_fresh(&mut fresh_at, reader, context.window_room);
-                due = self.peek_due(due_at, reader);
+                due = self.peek_due(due_at, reader, context.window_room);
             }
             let back = self.deliveries.returned_after(last_returned);
             let due_first = match (fresh, due) {
-                (Some((_, sent_at)), Some((due_at, _, _))) => due_at < sent_at,
+                (Some((_, sent_at)), Some(ended_at)) => ended_at < sent_at,
                 (None, Some(_)) => true,
                 (_, None) => false,
             };
@@ -233,11 +233,12 @@ impl Queue {
                     returned_next = false;
                     self.judge_returned(key.1, reader, context)
                 }
-                (_, _, Some((due, seq, _))) if due_first => {
-                    due_at += 1;
+                (_, _, Some(_)) if due_first => {
                     given_fresh += 1;
                     returned_next = true;
-                    self.judge_due(due, seq, reader, context.now)
+                    let due = self.due.get(due_at).cloned();
+                    due_at += 1;
+                    due.map(|due| self.judge_due(due, context.now))
                 }
                 (_, Some((seq, _)), _) => {
                     given_fresh += 1;
@@ -278,7 +279,7 @@ impl Queue {
             if self.window.next() >= self.next_seq || self.fresh_count == 0 {
                 return None;
             }
-            let rows = if room > 0 { READ_AHEAD_ROWS } else { RECEIVE_MESSAGES_MAX };
+            let rows = read_ahead_rows(room);
             let (found, next) = reader.messages(Lane::Main, self.window.next(), rows)?;
             let deliveries = &self.deliveries;
             // Rows of messages that were received out of turn are still there.
@@ -287,28 +288,26 @@ impl Queue {
         }
     }
 
-    /// The timer at index `at` of those that ran out.
+    /// When the delay of the message at index `at` of the due ones ended. Reads ahead like
+    /// [`Queue::peek_fresh`].
     pub(super) fn peek_due(
         &mut self,
         at: usize,
         reader: &mut Reader<'_>,
-    ) -> Option<(Timestamp, Seq, Option<GroupHash>)> {
+        room: usize,
+    ) -> Option<Timestamp> {
         while at >= self.due.len() {
             let unread = self.due_count > self.due.len() as u64;
             if !unread || self.due.next() > self.due_cursor {
                 return None;
             }
             let (found, exhausted) =
-                reader.timers(self.due.next(), self.due_cursor.0, READ_AHEAD_ROWS)?;
-            let cursor = self.due_cursor;
-            let counted = found.iter().filter(|(due_at, seq, _)| (*due_at, *seq) <= cursor);
-            let next = match (exhausted, found.last()) {
-                (false, Some((due_at, seq, _))) => (*due_at, seq.next()).min(after(cursor)),
-                _ => after(cursor),
-            };
-            self.due.extend(counted.copied(), next);
+                reader.due(self.due.next(), self.due_cursor, read_ahead_rows(room))?;
+            let last = found.last().filter(|_| !exhausted);
+            let last = last.map_or(self.due_cursor, |due| (due.due_at, due.seq));
+            self.due.extend(found, after(last));
         }
-        self.due.get(at)
+        self.due.get(at).map(|due| due.due_at)
     }
 
     /// Counts the timers that have run out, a page at a time: their messages are available.
@@ -316,11 +315,11 @@ impl Queue {
         if self.next_due.is_none_or(|next| now < next) {
             return;
         }
-        let page = reader.timers(after(self.due_cursor), Timestamp::MAX, STEP_ROWS_MAX);
+        let page = reader.timers(after(self.due_cursor), STEP_ROWS_MAX);
         let Some((timers, exhausted)) = page else { return };
         // With none ahead on this page, the next page begins with one that is due no earlier.
         self.next_due = (!exhausted).then_some(now);
-        for &(due_at, seq, _) in timers {
+        for &(due_at, seq) in timers {
             if now < due_at {
                 self.next_due = Some(due_at);
                 return;
@@ -353,18 +352,11 @@ impl Queue {
         Some(Candidate { place, origin: Origin::Returned, verdict, group: delivery.group, row })
     }
 
-    pub(super) fn judge_due(
-        &self,
-        due_at: Timestamp,
-        seq: Seq,
-        reader: &mut Reader<'_>,
-        now: Timestamp,
-    ) -> Option<Candidate> {
+    pub(super) fn judge_due(&self, due: Due, now: Timestamp) -> Candidate {
+        let Due { due_at, seq, group, row } = due;
         let place = Place { lane: Lane::Delayed, seq };
-        let row = reader.message(place)?.cloned();
         let verdict = self.judge(row.as_ref(), now);
-        let group = row.as_ref().and_then(|row| row.head.group);
-        Some(Candidate { place, origin: Origin::Due(due_at), verdict, group, row })
+        Candidate { place, origin: Origin::Due(due_at), verdict, group, row }
     }
 
     pub(super) fn judge_fresh(

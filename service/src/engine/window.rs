@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use crate::model::fifo::{GroupHash, Seq};
+use crate::engine::command::Due;
+use crate::model::fifo::Seq;
 use crate::model::rows::MessageRow;
 use crate::model::time::Timestamp;
 
@@ -116,56 +117,73 @@ impl Window {
     }
 }
 
-/// A timer that has run out: when, which message, and its group.
-pub(super) type Due = (Timestamp, Seq, Option<GroupHash>);
-
-/// Timers that have run out and whose messages were never received, from the first on.
+/// Messages whose own delay has ended and which were never received, by when it ended, from the
+/// first on.
 #[derive(Debug)]
 pub(super) struct DueWindow {
     entries: VecDeque<Due>,
+    bytes: usize,
+    /// Where the window ends: it says nothing about timers from here on.
     next: (Timestamp, Seq),
 }
 
 impl DueWindow {
+    /// A window that knows nothing yet and begins at `next`.
     pub(super) fn starting_at(next: (Timestamp, Seq)) -> DueWindow {
-        DueWindow { entries: VecDeque::new(), next }
+        DueWindow { entries: VecDeque::new(), bytes: 0, next }
     }
 
     /// The first timer that may be alive.
     pub(super) fn from(&self) -> (Timestamp, Seq) {
-        self.entries.front().map_or(self.next, |&(due_at, seq, _)| (due_at, seq))
+        self.entries.front().map_or(self.next, |due| (due.due_at, due.seq))
     }
 
+    /// Where loading goes on.
     pub(super) fn next(&self) -> (Timestamp, Seq) {
         self.next
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Due> + '_ {
-        self.entries.iter().copied()
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Due> + '_ {
+        self.entries.iter()
     }
 
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    pub(super) fn get(&self, at: usize) -> Option<Due> {
-        self.entries.get(at).copied()
+    pub(super) fn get(&self, at: usize) -> Option<&Due> {
+        self.entries.get(at)
     }
 
-    pub(super) fn extend(&mut self, rows: impl Iterator<Item = Due>, next: (Timestamp, Seq)) {
-        self.entries.extend(rows);
+    /// Takes in what was loaded from [`DueWindow::next`] on; `next` is where to go on after it.
+    pub(super) fn extend(&mut self, found: &[Due], next: (Timestamp, Seq)) {
+        self.bytes += found.iter().map(weight).sum::<usize>();
+        self.entries.extend(found.iter().cloned());
         self.next = next;
     }
 
+    /// Takes a message out, in turn or not. Not finding it is fine.
     pub(super) fn take(&mut self, due_at: Timestamp, seq: Seq) {
-        let found = self.entries.binary_search_by_key(&(due_at, seq), |&(at, seq, _)| (at, seq));
-        if let Ok(at) = found {
-            self.entries.remove(at);
+        let found = self.entries.binary_search_by_key(&(due_at, seq), |due| (due.due_at, due.seq));
+        if let Ok(at) = found
+            && let Some(due) = self.entries.remove(at)
+        {
+            self.bytes -= weight(&due);
         }
     }
 
+    /// Forgets the entries; they are read again when needed.
     pub(super) fn clear(&mut self) {
         self.next = self.from();
         self.entries.clear();
+        self.bytes = 0;
     }
+}
+
+fn weight(due: &Due) -> usize {
+    due.row.as_ref().map_or(0, MessageRow::weight)
 }

@@ -246,7 +246,7 @@ fn below_the_living(hosted: &Hosted) -> Compaction {
             ranges.push(below(Lane::Main, hint.fresh));
             ranges.push(below(Lane::Delayed, hint.low));
             let start = (Timestamp::default(), Seq::MIN);
-            ranges.push(timers_range(slot, generation, start, hint.timers_from.0));
+            ranges.push(timers_range(slot, generation, start, hint.timers_from));
         }
     }
     ranges

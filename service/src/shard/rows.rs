@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use bytes::Bytes;
 
-use crate::engine::command::{Answer, Need};
+use crate::engine::command::{Answer, Due, Need};
+use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, Slot};
-use crate::model::rows::{RowKey, Write};
+use crate::model::rows::{Lane, MessageRow, Place, RowKey, Write};
+use crate::model::time::Timestamp;
 use crate::store::codec::{decode, encode_write};
 use crate::store::keys::{
     KeyRange, line_range, members_range, messages_range, parse_row_key, row_key, timers_range,
@@ -16,6 +18,14 @@ use crate::store::{Key, Limit, Op, Space, Store, StoreError};
 
 /// One scan returns at most so many bytes of values, beside its bound on rows.
 const SCAN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Due messages of one page that may be looked up one by one: each may cost a read of the disk, for
+/// which the whole shard waits.
+const LOOKUPS_MAX: usize = 32;
+
+/// Messages lie side by side when their numbers are at most so many apart on average: a scan over
+/// them steps over few others, and few that are gone.
+const SIDE_BY_SIDE: u64 = 8;
 
 /// A queue's rows in a turn.
 #[derive(Debug)]
@@ -86,6 +96,7 @@ impl TurnRows {
             Need::Dedup(key) => RowKey::Dedup(key),
             Need::Messages { .. }
             | Need::Timers { .. }
+            | Need::Due { .. }
             | Need::Members { .. }
             | Need::Line { .. } => return None,
         };
@@ -108,23 +119,24 @@ impl TurnRows {
             Need::Messages { lane, from, rows } => {
                 let range = messages_range(slot, generation, lane, from);
                 let (writes, more) = self.scan(store, range, rows)?;
-                let message = |write| match write {
-                    Write::Message(place, row) => Some((place.seq, row)),
-                    _ => None,
-                };
                 let found: Vec<_> = writes.into_iter().filter_map(message).collect();
                 // A page that says there is more is never empty.
                 let next = found.last().filter(|_| more).map(|(seq, _)| seq.next());
                 Answer::Messages(found, next)
             }
-            Need::Timers { from, until, rows } => {
-                let range = timers_range(slot, generation, from, until);
+            Need::Timers { from, rows } => {
+                let range = timers_range(slot, generation, from, (Timestamp::MAX, Seq::MAX));
                 let (writes, more) = self.scan(store, range, rows)?;
                 let timer = |write| match write {
-                    Write::Timer(due, seq, group) => Some((due, seq, group)),
+                    Write::Timer(due_at, seq, _) => Some((due_at, seq)),
                     _ => None,
                 };
                 Answer::Timers(writes.into_iter().filter_map(timer).collect(), !more)
+            }
+            Need::Due { from, until, rows } => {
+                let range = timers_range(slot, generation, from, until);
+                let (found, more) = self.due(store, range, rows)?;
+                Answer::Due(found, !more)
             }
             Need::Members { group, from, rows } => {
                 let range = members_range(slot, generation, group, from);
@@ -148,6 +160,74 @@ impl TurnRows {
                 unreachable!("single rows are answered above")
             }
         })
+    }
+
+    /// Due messages by their timers, and whether there may be more behind the last one. Empty only
+    /// when the range is.
+    fn due(
+        &self,
+        store: &dyn Store,
+        range: KeyRange,
+        rows: usize,
+    ) -> Result<(Vec<Due>, bool), StoreError> {
+        let (writes, more) = self.scan(store, range, rows)?;
+        let timer = |write| match write {
+            Write::Timer(due_at, seq, group) => Some((due_at, seq, group)),
+            _ => None,
+        };
+        let timers: Vec<_> = writes.into_iter().filter_map(timer).collect();
+        let seqs: Vec<Seq> = timers.iter().map(|(_, seq, _)| *seq).collect();
+        let mut side_by_side = self.side_by_side(store, &seqs)?;
+        let mut found = Vec::with_capacity(timers.len());
+        let (mut bytes, mut lookups) = (0, 0);
+        for (due_at, seq, group) in timers {
+            if SCAN_BYTES_MAX <= bytes || LOOKUPS_MAX <= lookups {
+                return Ok((found, true));
+            }
+            let row = match side_by_side.remove(&seq) {
+                Some(row) => Some(row),
+                None => {
+                    lookups += 1;
+                    self.delayed_message(store, seq)?
+                }
+            };
+            bytes += row.as_ref().map_or(0, MessageRow::weight);
+            found.push(Due { due_at, seq, group, row });
+        }
+        Ok((found, more))
+    }
+
+    /// Delayed messages around these, if they lie close together, as those mostly do that were sent
+    /// together and so are due together. Found with one scan; it may miss some.
+    fn side_by_side(
+        &self,
+        store: &dyn Store,
+        seqs: &[Seq],
+    ) -> Result<BTreeMap<Seq, MessageRow>, StoreError> {
+        let Some(&first) = seqs.first() else { return Ok(BTreeMap::new()) };
+        let end = Seq(first.0.saturating_add(SIDE_BY_SIDE * seqs.len() as u64));
+        let close = seqs.iter().filter(|seq| (first..end).contains(seq)).count();
+        // One alone is as well looked up.
+        if close < 2 || close < seqs.len() / 2 {
+            return Ok(BTreeMap::new());
+        }
+        let start = |seq| messages_range(self.slot, self.generation, Lane::Delayed, seq).from;
+        let range = KeyRange { from: start(first), to: start(end) };
+        let (writes, _) = self.scan(store, range, seqs.len())?;
+        Ok(writes.into_iter().filter_map(message).collect())
+    }
+
+    fn delayed_message(
+        &self,
+        store: &dyn Store,
+        seq: Seq,
+    ) -> Result<Option<MessageRow>, StoreError> {
+        let place = Place { lane: Lane::Delayed, seq };
+        let key = row_key(self.slot, self.generation, &RowKey::Message(place));
+        match self.answer_single(store, Need::Message(place), &key)? {
+            Answer::Message(row) => Ok(row),
+            _ => unreachable!("a message is answered with a message"),
+        }
     }
 
     fn bring_index_up_to_date(&mut self) {
@@ -248,6 +328,14 @@ fn row_of(write: &Write) -> RowKey {
         Write::Line(place, _) => RowKey::Line(place),
         Write::Dedup(key, _) => RowKey::Dedup(key),
         Write::Remove(row) => row,
+    }
+}
+
+/// The message that a row of a scan is.
+fn message(write: Write) -> Option<(Seq, MessageRow)> {
+    match write {
+        Write::Message(place, row) => Some((place.seq, row)),
+        _ => None,
     }
 }
 

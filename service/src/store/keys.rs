@@ -149,16 +149,16 @@ pub fn deliveries_range(slot: Slot, generation: Generation) -> KeyRange {
     under(Builder::state(slot, tag::DELIVERY).u64(generation.0).done())
 }
 
-/// Timers from a point on, due at `until` or before.
+/// Timers from a point on, up to and including another.
 pub fn timers_range(
     slot: Slot,
     generation: Generation,
     from: (Timestamp, Seq),
-    until: Timestamp,
+    until: (Timestamp, Seq),
 ) -> KeyRange {
     KeyRange {
         from: row_key(slot, generation, &RowKey::Timer(from.0, from.1)),
-        to: after(row_key(slot, generation, &RowKey::Timer(until, Seq::MAX))),
+        to: after(row_key(slot, generation, &RowKey::Timer(until.0, until.1))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stanchion_service::engine::command::{
-    Answer, Command, Context, Departure, Effects, Incoming, Loaded, Need, Outcome, Rng, Step,
+    Answer, Command, Context, Departure, Due, Effects, Incoming, Loaded, Need, Outcome, Rng, Step,
 };
 use stanchion_service::engine::queue::Queue;
 use stanchion_service::error::Error;
@@ -62,14 +62,18 @@ impl Rows {
                 let found: Vec<_> = all.by_ref().take(rows.min(page)).collect();
                 Answer::Messages(found, all.next().map(|(seq, _)| seq))
             }
-            Need::Timers { from, until, rows } => {
-                let mut all = self.timers.range(from..=(until, Seq::MAX));
-                let found: Vec<_> = all
-                    .by_ref()
-                    .take(rows.min(page))
-                    .map(|(&(at, seq), &g)| (at, seq, g))
-                    .collect();
+            Need::Timers { from, rows } => {
+                let mut all = self.timers.range(from..).map(|(&timer, _)| timer);
+                let found: Vec<_> = all.by_ref().take(rows.min(page)).collect();
                 Answer::Timers(found, all.next().is_none())
+            }
+            Need::Due { from, until, rows } => {
+                let mut all = self.timers.range(from..=until).map(|(&(due_at, seq), &group)| {
+                    let row = self.messages.get(&Place { lane: Lane::Delayed, seq }).cloned();
+                    Due { due_at, seq, group, row }
+                });
+                let found: Vec<_> = all.by_ref().take(rows.min(page)).collect();
+                Answer::Due(found, all.next().is_none())
             }
             Need::Group(group) => Answer::Group(self.groups.get(&group).copied()),
             Need::Members { group, from, rows } => {

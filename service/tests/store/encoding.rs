@@ -345,8 +345,9 @@ proptest! {
                 prop_assert!(holds(&keys::deliveries_range(slot, generation), &key));
             }
             RowKey::Timer(at, seq) => {
-                let range = keys::timers_range(slot, generation, (Timestamp(0), from), due);
-                prop_assert_eq!(holds(&range, &key), (Timestamp(0), from) <= (at, seq) && at <= due);
+                let (first, last) = ((Timestamp(0), from), (due, from));
+                let range = keys::timers_range(slot, generation, first, last);
+                prop_assert_eq!(holds(&range, &key), (first..=last).contains(&(at, seq)));
             }
             RowKey::Member(group, seq) => {
                 let range = keys::members_range(slot, generation, group, from);
