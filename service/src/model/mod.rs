@@ -10,4 +10,5 @@ pub mod policies;
 pub mod queue;
 pub mod receipt;
 pub mod rows;
+pub mod task;
 pub mod time;
