@@ -2,5 +2,6 @@
 //! memory.
 
 mod json;
+mod move_tasks;
 mod query;
 mod server;
