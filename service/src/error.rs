@@ -121,6 +121,21 @@ pub enum Error {
         /// What is allowed.
         max: usize,
     },
+    /// What a parameter names does not exist; carries the parameter.
+    #[error("The resource that you specified for the {0} parameter doesn't exist.")]
+    ResourceNotFound(&'static str),
+    /// A message move task that is not known, or no longer.
+    #[error("Task does not exist.")]
+    MoveTaskDoesNotExist,
+    /// A source has one task at a time.
+    #[error(
+        "There is already a task running. Only one active task is allowed for a source queue arn \
+         at a given time."
+    )]
+    MoveTaskIsRunning,
+    /// Cancelled when it was over, or being cancelled.
+    #[error("Only active tasks can be cancelled.")]
+    MoveTaskIsOver,
     /// Something this queue or server does not do.
     #[error("{0}")]
     UnsupportedOperation(Cow<'static, str>),

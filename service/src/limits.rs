@@ -70,6 +70,16 @@ pub const MAX_RECEIVE_COUNT_MAX: u32 = 1000;
 /// `sourceQueueArns` of a redrive allow policy. Source: facts sheet, 3.4.
 pub const REDRIVE_ALLOW_SOURCES_MAX: usize = 10;
 
+/// `MaxNumberOfMessagesPerSecond` of a message move task. Source: facts sheet, 8.5.
+pub const MOVE_TASK_RATE_MAX: u16 = 500;
+
+/// Message move tasks of one source that are listed, so also kept. Source: ListMessageMoveTasks,
+/// `MaxResults`.
+pub const MOVE_TASKS_LISTED_MAX: usize = 10;
+
+/// Message move tasks of one account at a time. Source: facts sheet, 12.
+pub const MOVE_TASKS_ACTIVE_MAX: u64 = 100;
+
 /// A queue policy, in bytes of JSON. Source: facts sheet, 10.2.
 pub const POLICY_BYTES_MAX: usize = 8192;
 

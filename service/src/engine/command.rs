@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::model::fifo::{AttemptHash, DedupHash, GroupHash, Seq};
 use crate::model::message::MessageId;
+use crate::model::queue::QueueKey;
 use crate::model::rows::{
     DedupKey, DedupRow, DeliveryRow, GroupRow, Lane, LinePlace, MessageRow, Moved, Place, Write,
 };
@@ -49,6 +50,64 @@ pub struct Receipt {
     pub nonce: u64,
 }
 
+/// A look at the available messages, in the order in which they would be received.
+#[derive(Clone, Copy, Debug)]
+pub struct Survey {
+    /// Where to begin.
+    pub from: SurveyFrom,
+    /// At most so many messages.
+    pub max: usize,
+    /// None after the message that reaches so many bytes.
+    pub bytes_max: usize,
+    /// Only messages with smaller numbers.
+    pub before: Seq,
+    /// Of messages with a delay of their own, only those whose delay had ended by then.
+    pub due_by: Timestamp,
+}
+
+/// A point in a survey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SurveyFrom {
+    /// The first available message.
+    Start,
+    /// FIFO: behind this one of the groups that were received from and may go on.
+    Ready((Timestamp, GroupHash)),
+    /// FIFO: this place in line.
+    Line(LinePlace),
+}
+
+/// What a survey came to.
+#[derive(Clone, Debug)]
+pub struct Surveyed {
+    /// Messages, those of a group in their order.
+    pub found: Vec<Found>,
+    /// Where to go on; `None` when everything was looked at. There may be nothing more.
+    pub next: Option<SurveyFrom>,
+}
+
+/// A message a survey has come upon.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Where it is.
+    pub place: Place,
+    /// What was sent.
+    pub message: MessageRow,
+}
+
+/// Messages to send to another queue.
+#[derive(Clone, Debug)]
+pub struct SendOff {
+    /// Which, in the order of leaving. Each is loaded, so not many at a time.
+    pub places: Vec<Place>,
+    /// Where to. That it exists and is of the same kind is for the shard to know.
+    pub target: QueueKey,
+    /// They go as dead letters: what they keep is in the facts sheet, 8.2. Otherwise they are new
+    /// messages to the target (8.5).
+    pub dead_letter: bool,
+    /// Why, in words.
+    pub reason: String,
+}
+
 /// What a queue can be told to do with its messages.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -63,6 +122,10 @@ pub enum Command {
     /// The reply of a receive could not be delivered: make its messages available at once.
     /// → [`Outcome::Done`], empty.
     Release(Vec<Receipt>),
+    /// Find available messages. Changes nothing. → [`Outcome::Surveyed`]
+    Survey(Survey),
+    /// Give messages up to another queue, as far as they are available. → [`Outcome::SentOff`]
+    SendOff(SendOff),
     /// Take in a message that another queue gave up. → [`Outcome::Done`], empty.
     Accept(Departure),
     /// Take back a message whose target is gone: available again, its counts kept.
@@ -77,6 +140,10 @@ pub enum Outcome {
     Sent(Vec<Result<Accepted, EntryError>>),
     /// Messages handed out.
     Received(Vec<Delivered>),
+    /// Messages a survey found.
+    Surveyed(Surveyed),
+    /// How many messages left.
+    SentOff(usize),
     /// Results of deletes and visibility changes, in request order.
     Done(Vec<Result<(), EntryError>>),
 }
@@ -229,7 +296,7 @@ pub struct Loaded(pub HashMap<Need, Answer>);
 pub struct Effects {
     /// Row changes, in order.
     pub writes: Vec<Write>,
-    /// Messages that leave for the dead-letter queue.
+    /// Messages that leave for another queue.
     pub departures: Vec<Departure>,
     /// Something here must be on the disk before anybody is answered: sends, deletes, every FIFO
     /// operation. Unset for receives and visibility changes of standard queues.

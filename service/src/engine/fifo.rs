@@ -29,7 +29,7 @@ const ATTEMPT_WINDOW: Millis = Millis(5 * 60 * 1000);
 #[derive(Debug, Default)]
 pub(super) struct Held {
     /// In flight or returned.
-    members: BTreeSet<Seq>,
+    pub(super) members: BTreeSet<Seq>,
     /// Its entry among the ready, when it has one.
     ready_at: Option<Timestamp>,
 }
@@ -291,7 +291,11 @@ impl Queue {
         choice
     }
 
-    fn ready_after(&self, last: Option<(Timestamp, GroupHash)>) -> Option<(Timestamp, GroupHash)> {
+    /// The held group behind `last` that may go on; the first of all after `None`.
+    pub(super) fn ready_after(
+        &self,
+        last: Option<(Timestamp, GroupHash)>,
+    ) -> Option<(Timestamp, GroupHash)> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = last.map_or(Unbounded, Excluded);
         self.ready.range((from, Unbounded)).next().copied()

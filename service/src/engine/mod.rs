@@ -14,6 +14,7 @@ mod moves;
 pub mod queue;
 mod reader;
 mod retention;
+mod send_off;
 mod settle;
 mod standard;
 mod window;

@@ -7,6 +7,7 @@ use crate::engine::reader::Reader;
 use crate::engine::standard::remove_rows;
 use crate::model::fifo::GroupHash;
 use crate::model::rows::{DeliveryRow, MessageHead, MessageRow, Moved, Place, Write};
+use crate::model::time::Timestamp;
 
 impl Queue {
     /// Sends a message that was received often enough to the dead-letter queue: its rows go, and a
@@ -31,23 +32,16 @@ impl Queue {
         context.effects.departures.push(Departure { message, place, delivery, moved });
     }
 
-    /// Takes in a message of another queue, at the end. What it keeps: facts sheet, 8.2.
+    /// Takes in a message of another queue, at the end.
     pub(super) fn accept(&mut self, departure: &mut Departure, context: &mut Context<'_>) -> Step {
         let fifo = self.is_fifo();
         let now = context.now;
         let Departure { message, delivery, moved, .. } = departure;
-        let first_received_at =
-            message.head.earlier_first_received_at.unwrap_or(delivery.first_received_at);
-        let head = MessageHead {
-            sent_at: message.head.sent_at,
-            // A standard queue goes on counting from the send; a FIFO queue begins again.
-            retained_from: if fifo { now } else { message.head.retained_from },
-            due_at: None,
-            group: message.head.group,
-            earlier_receives: message.head.earlier_receives.saturating_add(moved.receive_count),
-            earlier_first_received_at: (moved.receive_count > 0
-                || message.head.earlier_first_received_at.is_some())
-            .then_some(first_received_at),
+        let head = match moved.dead_letter {
+            true => dead_letter_head(&message.head, delivery, moved, fifo, now),
+            // A new message (facts sheet, 8.5): sent now, never received, retained anew.
+            // Differs from AWS: it keeps its id, by which people find it again.
+            false => MessageHead::sent(now, None, message.head.group),
         };
         let mut reader = Reader::new(context.loaded);
         let mut ledger = Ledger::default();
@@ -101,5 +95,26 @@ impl Queue {
         ledger.close(&mut context.effects.writes);
         sync(context.effects);
         done()
+    }
+}
+
+/// What a dead letter keeps: facts sheet, 8.2.
+fn dead_letter_head(
+    head: &MessageHead,
+    delivery: &DeliveryRow,
+    moved: &Moved,
+    fifo: bool,
+    now: Timestamp,
+) -> MessageHead {
+    let first_received_at = head.earlier_first_received_at.unwrap_or(delivery.first_received_at);
+    let received = moved.receive_count > 0 || head.earlier_first_received_at.is_some();
+    MessageHead {
+        sent_at: head.sent_at,
+        // A standard queue goes on counting from the send; a FIFO queue begins again.
+        retained_from: if fifo { now } else { head.retained_from },
+        due_at: None,
+        group: head.group,
+        earlier_receives: head.earlier_receives.saturating_add(moved.receive_count),
+        earlier_first_received_at: received.then_some(first_received_at),
     }
 }

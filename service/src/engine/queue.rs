@@ -195,6 +195,8 @@ impl Queue {
             Command::Delete(receipts) => self.delete(receipts, context),
             Command::ChangeVisibility(changes) => self.change_visibility(changes, context),
             Command::Release(receipts) => self.release(receipts, context),
+            Command::Survey(survey) => self.survey(survey, context),
+            Command::SendOff(errand) => self.send_off(errand, context),
             Command::Accept(departure) => self.accept(departure, context),
             Command::Restore(departure) => self.restore(departure, context),
         }

@@ -448,7 +448,10 @@ impl Queue {
             visible_at: now.plus(visibility),
             received_at: now,
             receive_count: previous.map_or(0, |row| row.receive_count).saturating_add(1),
-            first_received_at: previous.map_or(now, |row| row.first_received_at),
+            // One that came back from a queue it could not go to may never have been received.
+            first_received_at: previous
+                .filter(|row| row.receive_count > 0)
+                .map_or(now, |row| row.first_received_at),
             nonce: context.rng.next_u64(),
             retained_from: row.head.retained_from,
             group: row.head.group,

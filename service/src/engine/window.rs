@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::engine::command::Due;
 use crate::model::fifo::Seq;
-use crate::model::rows::MessageRow;
+use crate::model::rows::{Lane, MessageRow, Place};
 use crate::model::time::Timestamp;
 
 /// Entries a window holds at most, however small they are.
@@ -54,6 +54,12 @@ impl Window {
     /// The `seq` at an index below [`Window::slots`].
     pub(super) fn seq(&self, at: usize) -> Seq {
         self.entries[at].0
+    }
+
+    /// The message at a place, if the window has it.
+    pub(super) fn get(&self, place: Place) -> Option<&MessageRow> {
+        let at = self.entries.binary_search_by_key(&place.seq, |(seq, _)| *seq).ok()?;
+        self.row(at).filter(|_| place.lane == Lane::Main)
     }
 
     /// A message was just sent. It joins when the window reaches to it and there is room;

@@ -11,4 +11,5 @@ pub mod queue;
 pub mod receipt;
 pub mod redrive;
 pub mod rows;
+pub mod task;
 pub mod time;

@@ -103,6 +103,7 @@ impl ShardCore {
         }
         let info = &hosted.info;
         turn.ops.push(Op::Delete(queue_key(info.slot, key)));
+        turn.ops.extend(self.tasks.forget(key));
         bury(turn, info);
         if self.options.sixty_second_rules {
             self.forget_tombstones(turn);

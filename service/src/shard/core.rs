@@ -16,6 +16,7 @@ use super::outbox::Outbox;
 use super::reclaim::Reclaim;
 use super::request::{Apply, Parcel, Reply, Request};
 use super::stats::ShardStats;
+use super::tasks::Tasks;
 use super::turn::{Answered, Leaving, Turn};
 use super::waiters::{Waiter, Waiters};
 use crate::engine::command::{Command, Effects, Outcome};
@@ -85,6 +86,7 @@ pub struct ShardCore {
     pub(super) names: HashMap<QueueKey, usize>,
     pub(super) waiters: Waiters,
     pub(super) outbox: Outbox,
+    pub(super) tasks: Tasks,
     pub(super) reclaim: Reclaim,
     /// When queues were deleted, under [`CoreOptions::sixty_second_rules`].
     pub(super) tombstones: HashMap<QueueKey, Timestamp>,
@@ -117,6 +119,7 @@ impl ShardCore {
             self.handle(&mut turn, request)?;
         }
         self.rescan_outbox(turn.boot)?;
+        self.work_on_tasks(&mut turn)?;
         self.settle(&mut turn)?;
         self.end_polls(&mut turn);
         self.commit(&mut turn)?;
@@ -130,7 +133,8 @@ impl ShardCore {
             return Wake::Now;
         }
         let boot = self.options.time.boot();
-        let due = self.deadlines.first().map(|(due, _)| self.options.time.until(*due));
+        let due = [self.deadlines.first().map(|(due, _)| *due), self.tasks.due_at()];
+        let due = due.into_iter().flatten().map(|due| self.options.time.until(due));
         let real = [self.waiters.next_deadline(), self.reclaim.due_at(), self.outbox.due_at()];
         let real = real.into_iter().flatten().map(|at| at.saturating_sub(boot));
         match real.chain(due).min() {
@@ -214,6 +218,7 @@ impl ShardCore {
                     let _ = self.try_perform(turn, index, &mut command)?;
                 }
             }
+            Request::Task(request) => self.handle_task(turn, request),
             Request::Arrivals(keys) => self.arrive(turn, keys)?,
             Request::Create { key, settings, tags, check, reply } => {
                 let result = self.create(turn, key, *settings, tags, check);
@@ -380,9 +385,14 @@ impl ShardCore {
             Act::Apply(Command::Delete(_)) => (false, true),
             _ => (false, false),
         };
+        let errand_to = match &act {
+            Act::Apply(Command::SendOff(errand)) => Some(errand.target.clone()),
+            _ => None,
+        };
         let window_room = self.options.window_bytes_max.saturating_sub(self.window_bytes);
         let stats = &self.options.stats[self.options.shard];
         let target = match &self.queues[index] {
+            _ if errand_to.is_some() => errand_to,
             Some(hosted) if receives && hosted.info.settings.redrive.is_some() => {
                 let target = hosted.dead_letter.clone();
                 let target = target.filter(|target| self.takes_from(target, &hosted.info));
@@ -414,7 +424,10 @@ impl ShardCore {
         turn.writes += hosted.rows.len() - written;
         stats.expired.add(effects.expired);
         stats.duplicates.add(effects.duplicates);
-        stats.dead_lettered.add(effects.departures.len() as u64);
+        let dead = effects.departures.iter().filter(|departure| departure.moved.dead_letter);
+        let dead = dead.count() as u64;
+        stats.dead_lettered.add(dead);
+        stats.moved.add(effects.departures.len() as u64 - dead);
         match &result {
             Ok(Outcome::Sent(results)) => {
                 let new = results.iter().flatten().filter(|accepted| !accepted.duplicate);
@@ -455,9 +468,14 @@ impl ShardCore {
         (queue.is_none() || queue == Some(hosted.info.id)).then_some(index)
     }
 
-    /// An id that was never given before, in any start.
+    /// An id that was never given before, in any start; larger than all before.
     pub(super) fn fresh_id(&mut self) -> u64 {
         self.last_id += 1;
+        self.last_fresh_id()
+    }
+
+    /// The last such id, or one that is smaller than all to come.
+    pub(super) fn last_fresh_id(&self) -> u64 {
         Seq::first_of_epoch(self.options.epoch).0 | self.last_id
     }
 }

@@ -2,6 +2,7 @@
 //! until there is more or a deadline comes.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,11 +50,18 @@ impl Driver {
         while !self.stopping.load(Ordering::Acquire) {
             let Some(requests) = self.gather(core.wake()) else { return Ok(()) };
             core.step(requests)?;
+            let mut full = BTreeSet::new();
             for (shard, keys) in core.take_hints() {
+                // What is behind something that did not fit waits with it.
+                if full.contains(&shard) {
+                    core.hint_again(shard, keys);
+                    continue;
+                }
                 // Never waits: two shards that wait for each other wait for ever. And a shard that
                 // is gone takes the process with it.
                 let told = self.shards[shard].try_send(Request::Arrivals(keys));
                 if let Err(TrySendError::Full(Request::Arrivals(keys))) = told {
+                    full.insert(shard);
                     core.hint_again(shard, keys);
                 }
             }

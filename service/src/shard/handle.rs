@@ -15,19 +15,21 @@ use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, Room, Watch};
 use super::ids::IdHasher;
 use super::map::ShardMap;
-use super::request::{Apply, Parcel, Patience, Reply, Request};
+use super::request::{Apply, Parcel, Patience, Reply, Request, TaskRequest};
 use super::start::write_server_row;
 use super::stats::ShardStats;
 use crate::engine::command::{Command, Delivered, EntryError, Incoming, Outcome, Receipt, Receive};
 use crate::engine::queue::Counters;
 use crate::env;
 use crate::error::Error;
+use crate::limits::MOVE_TASKS_ACTIVE_MAX;
 use crate::model::attributes::QueueSettings;
 use crate::model::message::{NewMessage, ReceivedMessage, Sent};
 use crate::model::queue::{
     AccountId, Generation, QueueId, QueueKey, QueueKind, QueueName, Region, Slot,
 };
 use crate::model::receipt::{ReceiptHandle, ReceiptKey};
+use crate::model::task::{MoveTask, TaskId};
 use crate::model::time::{Millis, Timestamp};
 use crate::store::keys::slot_of;
 use crate::store::payload::{decode_payload, encode_payload};
@@ -255,6 +257,52 @@ impl Shards {
         self.by_handle(key, changes, command).await
     }
 
+    /// Starts a message move task, unless the source has one that is active, or the account as many
+    /// as it may. What it may move, and where to, is for the caller to know.
+    pub async fn start_move_task(
+        &self,
+        source: &QueueKey,
+        destination: Option<QueueKey>,
+        rate: Option<u16>,
+    ) -> Result<TaskId, Error> {
+        self.needs(Room::Ample)?;
+        let mut active = 0;
+        for shard in 0..self.inner.map.shards() {
+            let account = source.account.clone();
+            let count = |reply| Request::Task(TaskRequest::Count { account, reply });
+            active += self.ask_shard(shard, count).await?;
+        }
+        if active >= MOVE_TASKS_ACTIVE_MAX {
+            return Err(Error::OverLimit("Too many active message move tasks.".into()));
+        }
+        let source = source.clone();
+        self.ask(slot_of(&source), |reply| {
+            Request::Task(TaskRequest::Start { source, destination, rate, reply })
+        })
+        .await
+    }
+
+    /// Stops a message move task; answers how many messages it has moved.
+    pub async fn cancel_move_task(&self, source: &QueueKey, task: TaskId) -> Result<u64, Error> {
+        self.needs(Room::Short)?;
+        let source = source.clone();
+        self.ask(slot_of(&source), |reply| {
+            Request::Task(TaskRequest::Cancel { source, task, reply })
+        })
+        .await
+    }
+
+    /// The message move tasks of a source, the newest first, at most `max`.
+    pub async fn list_move_tasks(
+        &self,
+        source: &QueueKey,
+        max: usize,
+    ) -> Result<Vec<(TaskId, MoveTask)>, Error> {
+        let source = source.clone();
+        self.ask(slot_of(&source), |reply| Request::Task(TaskRequest::List { source, max, reply }))
+            .await
+    }
+
     /// The present on the engine's clock.
     pub fn now(&self) -> Timestamp {
         self.inner.time.now()
@@ -362,8 +410,16 @@ impl Shards {
         slot: Slot,
         request: impl FnOnce(Reply<T>) -> Request,
     ) -> Result<T, Error> {
+        self.ask_shard(self.inner.map.owner(slot), request).await
+    }
+
+    async fn ask_shard<T>(
+        &self,
+        shard: usize,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let mailbox = &self.inner.mailboxes[self.inner.map.owner(slot)];
+        let mailbox = &self.inner.mailboxes[shard];
         match mailbox.try_send(request(reply)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(busy("Too many requests at once.")),

@@ -16,6 +16,7 @@ pub mod request;
 mod rows;
 pub mod start;
 pub mod stats;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod turn;

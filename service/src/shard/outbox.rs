@@ -6,6 +6,9 @@
 //! When that queue is gone, its shard addresses the row back to the source, and with that hands it
 //! to the source's shard. What goes between shards is a hint, a row's key; losing it, or hearing it
 //! twice, does no harm.
+//!
+//! Messages arrive in the order in which they left, as long as nobody sends more before they have:
+//! where one cannot go on, nothing that comes after it goes past. Move tasks rely on it.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -99,6 +102,8 @@ impl ShardCore {
         if kept + keys.len() <= KEPT_KEYS_MAX {
             self.outbox.hints.entry(shard).or_default().extend(keys);
         } else {
+            // What was kept is found with the rest, and in order.
+            self.outbox.hints.remove(&shard);
             // Rows that come back to their source lie in slots of other shards: look everywhere.
             let slots = (0..SLOTS).map(|slot| Slot(slot as u8)).collect::<Vec<_>>();
             self.outbox.rescan =
@@ -121,8 +126,10 @@ impl ShardCore {
     /// Sends the turn's departures on their way. Returns the queues of this shard that changed.
     pub(super) fn depart(&mut self, turn: &mut Turn) -> Result<Vec<usize>, StoreError> {
         let mut changed = Vec::new();
+        let mut blocked: Vec<QueueKey> = Vec::new();
         for leaving in std::mem::take(&mut turn.departures) {
-            if self.options.map.owner(slot_of(&leaving.target)) == self.options.shard {
+            let here = self.options.map.owner(slot_of(&leaving.target)) == self.options.shard;
+            if here && !blocked.contains(&leaving.target) {
                 let (index, mut command) = match self.names.get(&leaving.target) {
                     Some(&index) => (index, Command::Accept(leaving.departure.clone())),
                     // It was deleted in this turn.
@@ -136,6 +143,8 @@ impl ShardCore {
                     changed.push(index);
                     continue;
                 }
+                // Nothing may overtake it.
+                blocked.push(leaving.target.clone());
             }
             self.write_row(turn, leaving);
         }
@@ -148,6 +157,11 @@ impl ShardCore {
         turn: &mut Turn,
         mut keys: Vec<OutboxKey>,
     ) -> Result<(), StoreError> {
+        if !self.outbox.again.is_empty() {
+            // What came first is tried first.
+            self.outbox.again.extend(keys);
+            return Ok(());
+        }
         keys.retain(|key| !self.outbox.dealt_with.contains(key));
         let rows: Vec<Key> = keys.iter().map(outbox_key).collect();
         let values = match self.options.store.multi_get(&rows) {
@@ -158,15 +172,23 @@ impl ShardCore {
             }
             Err(error) => return Err(error),
         };
-        for (key, value) in keys.into_iter().zip(values) {
+        let mut found = keys.into_iter().zip(values);
+        for (key, value) in found.by_ref() {
             // Heard of it before.
             let Some(value) = value else { continue };
             let row: OutboxRow = decode(value)?;
             if self.addressee(&key, &row) == self.options.shard
                 && self.outbox.dealt_with.insert(key)
+                && !self.take_in(turn, key, row)?
             {
-                self.take_in(turn, key, row)?;
+                self.outbox.dealt_with.remove(&key);
+                self.try_again(turn, vec![key]);
+                break;
             }
+        }
+        let behind: Vec<OutboxKey> = found.map(|(key, _)| key).collect();
+        if !behind.is_empty() {
+            self.try_again(turn, behind);
         }
         Ok(())
     }
@@ -228,12 +250,13 @@ impl ShardCore {
         self.options.map.owner(target.map_or(key.slot, |target| slot_of(&target)))
     }
 
+    /// Takes a message in, or addresses it back; `false` when the store was too busy.
     fn take_in(
         &mut self,
         turn: &mut Turn,
         key: OutboxKey,
         mut row: OutboxRow,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let target = QueueKey::parse_arn(&row.target_arn);
         let returns = row.target_arn == row.moved.source_arn;
         let index = target.as_ref().and_then(|target| match returns {
@@ -255,9 +278,7 @@ impl ShardCore {
                     false => Command::Accept(departure),
                 };
                 if self.try_perform(turn, index, &mut command)?.is_err() {
-                    self.outbox.dealt_with.remove(&key);
-                    self.try_again(turn, vec![key]);
-                    return Ok(());
+                    return Ok(false);
                 }
             }
             // Nowhere to go, nowhere to return to: its queue was deleted, and it with it.
@@ -267,12 +288,12 @@ impl ShardCore {
                 turn.ops.push(Op::Put(outbox_key(&key), encode(&row)));
                 let owner = self.addressee(&key, &row);
                 self.outbox.hints.entry(owner).or_default().push(key);
-                return Ok(());
+                return Ok(true);
             }
         }
         turn.ops.push(Op::Delete(outbox_key(&key)));
         self.options.stats[self.options.map.owner(key.slot)].outbox.sub(1);
-        Ok(())
+        Ok(true)
     }
 
     fn write_row(&mut self, turn: &mut Turn, leaving: Leaving) {

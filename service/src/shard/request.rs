@@ -11,7 +11,8 @@ use crate::engine::command::{Command, Outcome, Receipt};
 use crate::engine::queue::Counters;
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
-use crate::model::queue::{QueueId, QueueKey, Slot};
+use crate::model::queue::{AccountId, QueueId, QueueKey, Slot};
+use crate::model::task::{MoveTask, TaskId};
 use crate::store::keys::OutboxKey;
 
 /// Where an answer goes. Nobody may be there any more.
@@ -73,10 +74,52 @@ pub enum Request {
         /// Which messages.
         receipts: Vec<Receipt>,
     },
+    /// Something about message move tasks.
+    Task(TaskRequest),
     /// Outbox rows that may be addressed to queues of this shard. Only a hint: the rows say.
     Arrivals(Vec<OutboxKey>),
     /// Look again: the clock was moved, polls shall end, or the shard shall stop.
     Look,
+}
+
+/// Something about the message move tasks of a source.
+pub enum TaskRequest {
+    /// Start one.
+    Start {
+        /// The queue to move messages from.
+        source: QueueKey,
+        /// Where to; `None`: each message to the queue it died in.
+        destination: Option<QueueKey>,
+        /// Messages per second, 1 to 500.
+        rate: Option<u16>,
+        /// Which task it is.
+        reply: Reply<TaskId>,
+    },
+    /// Stop one.
+    Cancel {
+        /// Its source.
+        source: QueueKey,
+        /// Which.
+        task: TaskId,
+        /// How many messages it has moved.
+        reply: Reply<u64>,
+    },
+    /// List them.
+    List {
+        /// Their source.
+        source: QueueKey,
+        /// At most so many.
+        max: usize,
+        /// The newest first.
+        reply: Reply<Vec<(TaskId, MoveTask)>>,
+    },
+    /// Count the active ones of this shard.
+    Count {
+        /// Whose.
+        account: AccountId,
+        /// How many.
+        reply: Reply<u64>,
+    },
 }
 
 /// A command for one queue.

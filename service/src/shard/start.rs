@@ -19,6 +19,7 @@ use super::map::ShardMap;
 use super::outbox::Outbox;
 use super::reclaim::Reclaim;
 use super::stats::ShardStats;
+use super::tasks::Tasks;
 use super::waiters::Waiters;
 use crate::env::{Clock, SeededRng, os_random};
 use crate::model::fifo::Seq;
@@ -29,8 +30,8 @@ use crate::model::time::{Millis, Timestamp};
 use crate::store::codec::{decode, encode};
 use crate::store::keys::{
     KeyRange, dead_range, deliveries_range, hint_key, parse_dead_key, parse_queue_key,
-    parse_row_key, parse_tombstone_key, queues_range, server_key, space_range, tombstones_range,
-    turn_key, turns_range,
+    parse_row_key, parse_task_key, parse_tombstone_key, queues_range, server_key, space_range,
+    tasks_range, tombstones_range, turn_key, turns_range,
 };
 use crate::store::values::{QueueRow, ServerRow, TombstoneRow, TurnRow};
 use crate::store::{Batch, Durability, Key, Limit, Op, Space, Store, StoreError};
@@ -187,6 +188,7 @@ impl ShardCore {
             names: Default::default(),
             waiters: Waiters::default(),
             outbox,
+            tasks: Tasks::default(),
             reclaim: Reclaim::default(),
             tombstones: Default::default(),
             deadlines: Default::default(),
@@ -218,6 +220,13 @@ impl ShardCore {
                 self.reclaim.expect_dedup(slot, now, boot);
             }
             published.push((info.key.clone(), Some(info)));
+        }
+        for (key, value) in load(store, tasks_range(slot))? {
+            let key = parse_task_key(&key.bytes)?;
+            let mut queues = published.iter().filter_map(|(_, info)| info.as_ref());
+            if let Some(source) = queues.find(|info| info.id == key.source) {
+                self.tasks.resume(source, key.task, decode(value)?, now);
+            }
         }
         if !published.is_empty() {
             self.options.catalogue.publish(slot, published);

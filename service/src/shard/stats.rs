@@ -21,6 +21,8 @@ pub struct ShardStats {
     pub expired: Counter,
     /// Messages that left a queue of this shard for its dead-letter queue.
     pub dead_lettered: Counter,
+    /// Messages that left a queue of this shard for another, and not as dead letters.
+    pub moved: Counter,
     /// Receives that would have dead-lettered a message whose target cannot be resolved.
     pub dead_letter_stuck: Counter,
     /// Passes of the shard's loop that did something.
@@ -41,6 +43,8 @@ pub struct ShardStats {
     pub parked_polls: Level,
     /// Messages on their way to another queue.
     pub outbox: Level,
+    /// Message move tasks at work.
+    pub move_tasks: Level,
 }
 
 /// A number that only grows.

@@ -10,6 +10,7 @@ use crate::engine::command::Departure;
 use crate::engine::queue::Counters;
 use crate::error::Error;
 use crate::model::queue::{Generation, QueueKey, Slot};
+use crate::model::task::{MoveTask, TaskId};
 use crate::model::time::Timestamp;
 use crate::store::codec::encode;
 use crate::store::keys::{hint_key, turn_key};
@@ -26,7 +27,7 @@ pub(super) struct Turn {
     pub(super) writes: usize,
     /// Queues that take part, each once.
     pub(super) touched: Vec<usize>,
-    /// Changes that are nobody's rows: catalogue, outbox, dead generations.
+    /// Changes that are nobody's rows: catalogue, outbox, tasks, dead generations.
     pub(super) ops: Vec<Op>,
     /// Something in it must be on the disk before anybody is answered.
     pub(super) sync: bool,
@@ -58,6 +59,9 @@ pub(super) enum Answered {
     Info(Reply<Arc<QueueInfo>>, Result<Arc<QueueInfo>, Error>),
     Unit(Reply<()>, Result<(), Error>),
     Counters(Reply<Counters>, Result<Counters, Error>),
+    Started(Reply<TaskId>, Result<TaskId, Error>),
+    Number(Reply<u64>, Result<u64, Error>),
+    Tasks(Reply<Vec<(TaskId, MoveTask)>>, Result<Vec<(TaskId, MoveTask)>, Error>),
 }
 
 impl Turn {
@@ -123,6 +127,9 @@ impl ShardCore {
                 Answered::Info(reply, result) => drop(reply.send(result)),
                 Answered::Unit(reply, result) => drop(reply.send(result)),
                 Answered::Counters(reply, result) => drop(reply.send(result)),
+                Answered::Started(reply, result) => drop(reply.send(result)),
+                Answered::Number(reply, result) => drop(reply.send(result)),
+                Answered::Tasks(reply, result) => drop(reply.send(result)),
             }
         }
         if let Some(keys) = self.outbox.take_hints_of(self.options.shard) {
@@ -251,5 +258,6 @@ impl ShardCore {
         stats.held.set(self.held as u64);
         stats.window_bytes.set(self.window_bytes as u64);
         stats.parked_polls.set(self.waiters.len() as u64);
+        stats.move_tasks.set(self.tasks.active() as u64);
     }
 }

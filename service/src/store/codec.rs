@@ -13,11 +13,12 @@ use super::{Op, StoreError};
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
 use crate::model::message::MessageId;
-use crate::model::queue::{Generation, QueueId, Slot};
+use crate::model::queue::{Generation, QueueId, QueueKey, Slot};
 use crate::model::rows::{
     DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead, MessageRow, Moved,
     Place, RowKey, Write,
 };
+use crate::model::task::{MoveTask, TaskFailure, TaskStatus};
 use crate::model::time::{Millis, Timestamp};
 
 /// A kind of value. The format of a version never changes; a new one reads the old one too.
@@ -432,6 +433,72 @@ impl Value for OutboxRow {
         let moved = read_moved(reader)?;
         let message = MessageRow::read(reader)?;
         Ok(OutboxRow { target_arn, message, place, delivery, moved })
+    }
+}
+
+impl Value for MoveTask {
+    const KIND: &'static str = "move task";
+
+    fn size_hint(&self) -> usize {
+        160
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_u8(u8::from(self.destination.is_some()) | u8::from(self.rate.is_some()) << 1);
+        out.put_u8(status_byte(self.status));
+        out.put_u64(self.started_at.0);
+        out.put_u64(self.before.0);
+        out.put_u64(self.moved);
+        out.put_u64(self.to_move);
+        if let Some(destination) = &self.destination {
+            put_text(out, &destination.arn());
+        }
+        if let Some(rate) = self.rate {
+            out.put_u16(rate);
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Result<MoveTask, StoreError> {
+        let flags = reader.flags(0b11)?;
+        let status = reader.u8()?;
+        let status = STATUSES.iter().find(|known| status_byte(**known) == status);
+        let Some(&status) = status else {
+            return Err(reader.corrupt(format_args!("no such status")));
+        };
+        let started_at = reader.timestamp()?;
+        let before = Seq(reader.u64()?);
+        let (moved, to_move) = (reader.u64()?, reader.u64()?);
+        let destination = match flags & 1 {
+            0 => None,
+            _ => match QueueKey::parse_arn(&reader.text()?) {
+                None => return Err(reader.corrupt(format_args!("the destination is no ARN"))),
+                destination => destination,
+            },
+        };
+        let rate = if flags & 2 == 0 { None } else { Some(reader.u16()?) };
+        Ok(MoveTask { status, destination, rate, started_at, before, moved, to_move })
+    }
+}
+
+const STATUSES: [TaskStatus; 7] = [
+    TaskStatus::Running,
+    TaskStatus::Cancelling,
+    TaskStatus::Cancelled,
+    TaskStatus::Completed,
+    TaskStatus::Failed(TaskFailure::NoSuchQueue),
+    TaskStatus::Failed(TaskFailure::UnknownSource),
+    TaskStatus::Failed(TaskFailure::TookTooLong),
+];
+
+fn status_byte(status: TaskStatus) -> u8 {
+    match status {
+        TaskStatus::Running => 0,
+        TaskStatus::Cancelling => 1,
+        TaskStatus::Cancelled => 2,
+        TaskStatus::Completed => 3,
+        TaskStatus::Failed(TaskFailure::NoSuchQueue) => 4,
+        TaskStatus::Failed(TaskFailure::UnknownSource) => 5,
+        TaskStatus::Failed(TaskFailure::TookTooLong) => 6,
     }
 }
 

@@ -20,6 +20,7 @@
 //! | `11` | slot, tag, full name | [`TombstoneRow`] | when a queue is deleted | when the name is used again, or after the wait |
 //! | `12` | slot, tag, generation | [`DeadRow`] | by purge and queue deletion | when all of the generation's rows are gone |
 //! | `13` | slot, tag, queue id, number | [`OutboxRow`] | when a message leaves for another queue | when the target holds it, or the source again |
+//! | `14` | slot, tag, queue id, task | [`MoveTask`] | when a move task of the queue starts, and as it goes on | when ten newer ones are listed, or with the queue |
 //! | `20` | slot, tag, generation | [`HintRow`] | once per turn that changed the queue | with the generation |
 //! | `21` | slot, tag, generation, seq | [`DeliveryRow`] | by a receive or a change of visibility | with the message |
 //! | `22` | slot, tag, generation, due, seq | the message's group, if any | by a delayed send | when the message is received or gone |
@@ -37,6 +38,7 @@
 //! [`GroupRow`]: crate::model::rows::GroupRow
 //! [`DedupRow`]: crate::model::rows::DedupRow
 //! [`HintRow`]: crate::model::rows::HintRow
+//! [`MoveTask`]: crate::model::task::MoveTask
 //! [`ServerRow`]: super::values::ServerRow
 //! [`TurnRow`]: super::values::TurnRow
 //! [`QueueRow`]: super::values::QueueRow
@@ -52,6 +54,7 @@ use super::{Key, Space, StoreError};
 use crate::model::fifo::{DedupHash, GroupHash, Seq};
 use crate::model::queue::{AccountId, Generation, QueueId, QueueKey, QueueName, Region, Slot};
 use crate::model::rows::{DedupBucket, DedupKey, Lane, LinePlace, Place, RowKey};
+use crate::model::task::TaskId;
 use crate::model::time::Timestamp;
 
 /// The kinds of rows in the space `State`, by the second byte of their key.
@@ -62,6 +65,7 @@ mod tag {
     pub(super) const TOMBSTONE: u8 = 0x11;
     pub(super) const DEAD: u8 = 0x12;
     pub(super) const OUTBOX: u8 = 0x13;
+    pub(super) const TASK: u8 = 0x14;
     pub(super) const HINT: u8 = 0x20;
     pub(super) const DELIVERY: u8 = 0x21;
     pub(super) const TIMER: u8 = 0x22;
@@ -293,6 +297,11 @@ pub fn outbox_of_range(slot: Slot, source: QueueId) -> KeyRange {
     under(Builder::state(slot, tag::OUTBOX).u64(source.0).done())
 }
 
+/// Messages under way from one queue, with this number or a larger one.
+pub fn outbox_from_range(key: &OutboxKey) -> KeyRange {
+    KeyRange { from: outbox_key(key), ..outbox_of_range(key.slot, key.source) }
+}
+
 /// What [`outbox_key`] made a key of.
 pub fn parse_outbox_key(key: &[u8]) -> Result<OutboxKey, StoreError> {
     let mut parts = Parts { key, rest: key };
@@ -301,6 +310,37 @@ pub fn parse_outbox_key(key: &[u8]) -> Result<OutboxKey, StoreError> {
     let source = QueueId(parts.u64()?);
     let number = parts.u64()?;
     parts.end(OutboxKey { slot, source, number })
+}
+
+/// A move task, by the slot and the id of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskKey {
+    /// The source's slot.
+    pub slot: Slot,
+    /// The source. Created again, it is another queue, without tasks.
+    pub source: QueueId,
+    /// Which of its tasks.
+    pub task: TaskId,
+}
+
+/// The row of a move task.
+pub fn task_key(key: &TaskKey) -> Key {
+    Builder::state(key.slot, tag::TASK).u64(key.source.0).u64(key.task.0).done()
+}
+
+/// All move tasks of a slot.
+pub fn tasks_range(slot: Slot) -> KeyRange {
+    under(Builder::state(slot, tag::TASK).done())
+}
+
+/// What [`task_key`] made a key of.
+pub fn parse_task_key(key: &[u8]) -> Result<TaskKey, StoreError> {
+    let mut parts = Parts { key, rest: key };
+    let slot = Slot(parts.u8()?);
+    parts.tag(tag::TASK)?;
+    let source = QueueId(parts.u64()?);
+    let task = TaskId(parts.u64()?);
+    parts.end(TaskKey { slot, source, task })
 }
 
 /// The server's own record.

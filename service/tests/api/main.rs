@@ -2,6 +2,7 @@
 //! memory.
 
 mod json;
+mod move_tasks;
 mod query;
 mod rules;
 mod server;

@@ -250,3 +250,33 @@ async fn permissions_are_given_and_taken() {
     assert_eq!(server.form("/000000000000/q", form).await, refused);
     server.end().await;
 }
+
+#[tokio::test]
+async fn a_move_task_is_started_and_listed() {
+    let server = Server::start(&[]).await;
+    let arn = "arn:aws:sqs:us-east-1:000000000000:dead";
+    server.create("dead", json!({})).await;
+    let policy = json!({"deadLetterTargetArn": arn, "maxReceiveCount": 1}).to_string();
+    server.create("source", json!({"RedrivePolicy": policy})).await;
+    let start = format!(
+        "Action=StartMessageMoveTask&SourceArn={arn}&DestinationArn={}\
+         &MaxNumberOfMessagesPerSecond=500",
+        arn.replace("dead", "source")
+    );
+    let (status, started) = server.form("/", &start).await;
+    assert_eq!(status, 200, "{started}");
+    assert!(!text(&started, "TaskHandle").is_empty());
+    let list = format!("Action=ListMessageMoveTasks&SourceArn={arn}&MaxResults=10");
+    let (_, listed) = server.form("/", &list).await;
+    let entry = text(&listed, "ListMessageMoveTasksResultEntry");
+    assert_eq!(text(entry, "MaxNumberOfMessagesPerSecond"), "500");
+    assert_eq!(text(entry, "ApproximateNumberOfMessagesMoved"), "0");
+    assert_eq!(text(entry, "StartedTimestamp"), "1700000000000");
+    let missing = format!("Action=ListMessageMoveTasks&SourceArn={arn}s");
+    let why = "The resource that you specified for the SourceArn parameter doesn&apos;t exist.";
+    let (status, refused) = server.form("/", &missing).await;
+    assert_eq!(status, 404);
+    assert_eq!(text(&refused, "Code"), "ResourceNotFoundException");
+    assert_eq!(text(&refused, "Message").replace('\'', "&apos;"), why);
+    server.end().await;
+}

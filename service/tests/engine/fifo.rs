@@ -265,3 +265,19 @@ fn groups_take_turns() {
         ",
     );
 }
+
+#[test]
+fn groups_are_sent_off_in_order_and_not_past_what_is_in_flight() {
+    fifo(
+        "
+        0s   send a1 a2 a3 group=a
+        0s   send b1 group=b
+        0s   receive visibility=5s     -> a1 count=1
+        0s   send-off                  -> b1
+        5s   send-off max=2            -> a1, a2
+        6s   restore a2                ->
+        6s   restore a1                ->
+        6s   receive max=10            -> a1 count=2, a2 count=1, a3 count=1
+        ",
+    );
+}

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use stanchion_service::engine::command::{
-    Command, Delivered, EntryError, Outcome, Receipt, Receive,
+    Command, Delivered, EntryError, Outcome, Receipt, Receive, SendOff, Survey, SurveyFrom,
+    Surveyed,
 };
 use stanchion_service::model::attributes::{QueueSettings, RedrivePolicy};
-use stanchion_service::model::queue::QueueKind;
+use stanchion_service::model::fifo::Seq;
+use stanchion_service::model::queue::{QueueKey, QueueKind};
+use stanchion_service::model::rows::Place;
 use stanchion_service::model::time::{Millis, Timestamp};
 
 use crate::bench::{Bench, incoming};
@@ -20,6 +23,7 @@ enum Step {
     Receive { max: usize, visibility_s: Option<u8> },
     Delete { handle: prop::sample::Index },
     Change { handle: prop::sample::Index, span_s: u8 },
+    SendOff { max: usize, take: usize },
     Wait { millis: u32 },
     Restart,
     ForgetWindow,
@@ -35,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<prop::sample::Index>().prop_map(|handle| Step::Delete { handle }),
         2 => (any::<prop::sample::Index>(), 0..60u8)
             .prop_map(|(handle, span_s)| Step::Change { handle, span_s }),
+        2 => (1..8usize, 0..12usize).prop_map(|(max, take)| Step::SendOff { max, take }),
         4 => (0..25_000u32).prop_map(|millis| Step::Wait { millis }),
         1 => Just(Step::Restart),
         1 => Just(Step::ForgetWindow),
@@ -140,6 +145,7 @@ impl World {
             Step::Receive { max, visibility_s } => self.receive(max, visibility_s),
             Step::Delete { handle } => self.delete(handle),
             Step::Change { handle, span_s } => self.change(handle, span_s),
+            Step::SendOff { max, take } => self.send_off(max, take),
             Step::Wait { millis } => self.bench.now = Timestamp(self.now() + u64::from(millis)),
             Step::Restart => self.bench.restart(),
             Step::ForgetWindow => self.bench.queue.drop_window(),
@@ -290,6 +296,65 @@ impl World {
             if let (Some(last), Some(first)) = (taken.last(), left.map(|m| since(&m)).min()) {
                 assert!(*last <= first, "one that waited longer was left behind");
             }
+        }
+    }
+
+    /// Sends available messages off, `max` at a time, as long as there are any and fewer than
+    /// `take` have gone.
+    fn send_off(&mut self, max: usize, take: usize) {
+        let (all, next) = self.survey(SurveyFrom::Start, 1000);
+        assert_eq!(next, None);
+        let (deliver, depart) = self.deliverable();
+        let mut available: Vec<String> = deliver.into_iter().chain(depart).collect();
+        available.sort();
+        let mut found: Vec<String> = all.into_iter().map(|(_, name)| name).collect();
+        found.sort();
+        assert_eq!(found, available);
+
+        let mut gone = Vec::new();
+        let mut from = Some(SurveyFrom::Start);
+        while let Some(start) = from.filter(|_| gone.len() < take) {
+            let (found, next) = self.survey(start, max);
+            assert!(found.len() <= max && (next != from || !found.is_empty()));
+            let (places, names): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+            let target = QueueKey::parse_arn("arn:aws:sqs:us-east-1:000000000000:there").unwrap();
+            let errand = SendOff { places, target, dead_letter: false, reason: "why".to_owned() };
+            let outcome = self.bench.apply(Command::SendOff(errand));
+            assert!(matches!(outcome, Ok(Outcome::SentOff(count)) if count == names.len()));
+            gone.extend(names);
+            from = next;
+        }
+        let departed = std::mem::take(&mut self.bench.departed);
+        let departed: Vec<String> = departed.iter().map(|d| name(&d.message)).collect();
+        assert_eq!(departed, gone);
+        let group_of = |name: &String| {
+            let message = self.messages.iter().find(|message| message.name == *name);
+            message.map(|message| message.group.clone())
+        };
+        if self.is_fifo() {
+            // Of each group the oldest went, in their order.
+            for message in &self.messages {
+                let group = Some(message.group.clone());
+                let own = gone.iter().filter(|name| group_of(name) == group);
+                let mut all = self.messages.iter().filter(|m| m.group == message.group);
+                assert!(own.into_iter().all(|name| all.next().is_some_and(|m| m.name == *name)));
+            }
+        }
+        self.messages.retain(|message| !gone.contains(&message.name));
+    }
+
+    fn survey(
+        &mut self,
+        from: SurveyFrom,
+        max: usize,
+    ) -> (Vec<(Place, String)>, Option<SurveyFrom>) {
+        let (before, due_by) = (Seq::MAX, Timestamp::MAX);
+        let survey = Survey { from, max, bytes_max: usize::MAX, before, due_by };
+        match self.bench.apply(Command::Survey(survey)) {
+            Ok(Outcome::Surveyed(Surveyed { found, next })) => {
+                (found.iter().map(|found| (found.place, name(&found.message))).collect(), next)
+            }
+            other => panic!("{other:?}"),
         }
     }
 

@@ -348,3 +348,38 @@ fn a_receive_whose_reply_was_lost_gives_its_messages_back() {
         ",
     );
 }
+
+#[test]
+fn what_is_available_is_sent_off_and_is_new_where_it_arrives() {
+    standard(
+        "
+        0s   set retention=60s
+        0s   send m1 m2 m3
+        0s   receive visibility=20s    -> m1 count=1
+        0s   send m4 delay=5s
+        0s   send-off max=1            -> m2
+        0s   send-off                  -> m3
+        0s   send-off                  -> nothing
+        0s   counts                    -> 0 available, 1 in flight, 1 delayed
+        20s  send-off                  -> m1, m4
+        50s  accept m1                 ->
+        50s  receive visibility=1s     -> m1 count=1
+        109s counts                    -> 1 available, 0 in flight, 0 delayed
+        110s counts                    -> 0 available, 0 in flight, 0 delayed
+        ",
+    );
+}
+
+#[test]
+fn a_message_that_comes_back_without_having_been_received_is_received_for_the_first_time() {
+    standard(
+        "
+        0s   send m1
+        0s   send-off                  -> m1
+        1s   restore m1                ->
+        1s   counts                    -> 1 available, 0 in flight, 0 delayed
+        1s   restart                   ->
+        1s   receive                   -> m1 count=1
+        ",
+    );
+}

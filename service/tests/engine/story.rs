@@ -8,17 +8,20 @@
 //! 6s   set retention=60s                    (visibility, delay, retention, redrive)
 //! 7s   counts                               -> 1 available, 0 in flight, 0 delayed
 //! 7s   restart                              (as after kill -9)
+//! 7s   send-off max=2                       -> m1, m2 | nothing        (what is available)
 //! 7s   departed                             -> m1, m2 | nothing
 //! 7s   accept m1 / restore m1               (a message that departed)
 //! ```
 
 use std::collections::BTreeMap;
 
-use stanchion_service::engine::command::{Command, EntryError, Outcome, Receipt, Receive};
+use stanchion_service::engine::command::{
+    Command, EntryError, Outcome, Receipt, Receive, SendOff, Survey, SurveyFrom,
+};
 use stanchion_service::error::Error;
 use stanchion_service::model::attributes::{DeduplicationScope, QueueSettings, RedrivePolicy};
-use stanchion_service::model::fifo::AttemptHash;
-use stanchion_service::model::queue::QueueKind;
+use stanchion_service::model::fifo::{AttemptHash, Seq};
+use stanchion_service::model::queue::{QueueKey, QueueKind};
 use stanchion_service::model::time::{Millis, Timestamp};
 
 use crate::bench::{Bench, hash, incoming};
@@ -182,6 +185,28 @@ fn act(
         "forget" => {
             bench.queue.drop_window();
             String::new()
+        }
+        // What is available, found by a survey.
+        "send-off" => {
+            let survey = Survey {
+                from: SurveyFrom::Start,
+                max: option("max").map_or(10, |max| max.parse().expect("max")),
+                bytes_max: usize::MAX,
+                before: Seq::MAX,
+                due_by: bench.now,
+            };
+            let Ok(Outcome::Surveyed(surveyed)) = bench.apply(Command::Survey(survey)) else {
+                panic!()
+            };
+            let places = surveyed.found.iter().map(|found| found.place).collect();
+            let target = QueueKey::parse_arn("arn:aws:sqs:us-east-1:000000000000:there");
+            let target = target.expect("an ARN");
+            let errand = SendOff { places, target, dead_letter: false, reason: String::new() };
+            let outcome = bench.apply(Command::SendOff(errand));
+            assert!(matches!(outcome, Ok(Outcome::SentOff(n)) if n == surveyed.found.len()));
+            let name = |payload: &[u8]| String::from_utf8(payload.to_vec()).expect("name");
+            let names: Vec<_> = surveyed.found.iter().map(|f| name(&f.message.payload)).collect();
+            if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
         }
         "departed" => {
             let names = bench

@@ -1,5 +1,7 @@
 //! Knows what was asked and what was answered, and what must be true of the two.
 
+use std::collections::BTreeSet;
+
 use stanchion_service::engine::command::{Accepted, Delivered, Outcome};
 use stanchion_service::model::fifo::Seq;
 use stanchion_service::model::message::MessageId;
@@ -46,21 +48,24 @@ struct Receipt {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct QueueFacts {
     pub(crate) fifo: bool,
-    /// Deliveries before a message leaves for the dead-letter queue.
-    pub(crate) max_receives: Option<u32>,
+    /// Messages may leave for another queue, as dead letters or with a move task.
+    pub(crate) leaves: bool,
+    /// Letters that were sent to this other queue come here with move tasks alone, and stay.
+    pub(crate) end_of: Option<usize>,
 }
 
 pub(crate) struct Auditor {
     pub(crate) letters: Vec<Letter>,
     queues: Vec<QueueFacts>,
     power_cuts: u32,
+    tasks_started: bool,
     /// Everything that was answered, digested.
     history: u64,
 }
 
 impl Auditor {
     pub(crate) fn new(queues: Vec<QueueFacts>) -> Auditor {
-        Auditor { letters: Vec::new(), queues, power_cuts: 0, history: 0 }
+        Auditor { letters: Vec::new(), queues, power_cuts: 0, tasks_started: false, history: 0 }
     }
 
     /// A client is about to send a letter; answers its number.
@@ -105,10 +110,16 @@ impl Auditor {
         }
     }
 
-    /// A queue is about to be emptied or replaced: of what is or may be there, nothing is certain.
-    pub(crate) fn empties(&mut self, queue: usize, sources: &[usize]) {
+    /// Somebody starts a move task: from now on receive counts may begin again.
+    pub(crate) fn task_starts(&mut self) {
+        self.tasks_started = true;
+    }
+
+    /// A queue is about to be emptied or replaced. Of what was sent to one of its origins, so may
+    /// be there, nothing is certain.
+    pub(crate) fn empties(&mut self, origins: &BTreeSet<usize>) {
         for letter in &mut self.letters {
-            if letter.queue == queue || sources.contains(&letter.queue) {
+            if origins.contains(&letter.queue) {
                 letter.maybe_gone = true;
             }
         }
@@ -164,9 +175,9 @@ impl Auditor {
             (Asked::Delete(held), Outcome::Done(results)) => {
                 for (held, result) in held.iter().zip(results) {
                     self.note(result.is_ok().into());
-                    // Where dead letters leave, the message may have left before: then its old
-                    // handle deletes nothing, and says so to nobody.
-                    if result.is_ok() && self.queues[held.queue].max_receives.is_none() {
+                    // Where messages leave, this one may have left before: then its old handle
+                    // deletes nothing, and says so to nobody.
+                    if result.is_ok() && !self.queues[held.queue].leaves {
                         self.letters[held.letter].deleted_at = Some(step);
                     }
                 }
@@ -225,7 +236,9 @@ impl Auditor {
         let facts = self.queues[queue];
         if let Some(last) = letter.last {
             // What a power cut undid of a standard queue's receives, it undid of the count.
-            let certain = facts.fifo || last.power_cuts == self.power_cuts;
+            let stayed = (last.queue, last.seq) == (queue, message.place.seq);
+            let certain = (facts.fifo || last.power_cuts == self.power_cuts)
+                && (stayed || !self.tasks_started);
             assert!(!certain || message.receive_count > last.count, "the count of {number} fell");
             assert!(
                 last.queue != queue || !facts.fifo || last.hidden_until_ms <= now_ms,
@@ -234,6 +247,7 @@ impl Auditor {
         }
         if facts.fifo {
             self.check_group(queue, number, message.place.seq, before, now_ms);
+            self.check_arrival(queue, number, message.place.seq);
         }
         let letter = &mut self.letters[number];
         letter.received = true;
@@ -250,7 +264,7 @@ impl Auditor {
     fn check_group(&self, queue: usize, number: usize, seq: Seq, before: &[usize], now_ms: u64) {
         let letter = &self.letters[number];
         // For the dead-letter queue; receives whose answers were lost count as well.
-        let may_leave = self.queues[queue].max_receives.is_some();
+        let may_leave = self.queues[queue].leaves;
         for (other_number, other) in self.letters.iter().enumerate() {
             let certain = other.group == letter.group
                 && other_number != number
@@ -271,6 +285,28 @@ impl Auditor {
             let in_source = letter.queue == queue;
             if fresh && in_source && other_number < number && !may_leave {
                 panic!("letter {number} overtook {other_number}, which never went out");
+            }
+        }
+    }
+
+    /// What move tasks took from a group comes in the order in which it was there, and nothing is
+    /// left behind.
+    fn check_arrival(&self, queue: usize, number: usize, seq: Seq) {
+        let letter = &self.letters[number];
+        for (other_number, other) in self.letters.iter().enumerate() {
+            let together = (other.queue, other.group) == (letter.queue, letter.group);
+            let Some(last) = other.last.filter(|_| together && other_number != number) else {
+                continue;
+            };
+            if letter.maybe_gone || other.maybe_gone {
+                continue;
+            }
+            if self.queues[queue].end_of == Some(letter.queue) && last.queue == queue {
+                let in_order = (other_number < number) == (last.seq < seq);
+                assert!(in_order, "letters {number} and {other_number} arrived in the wrong order");
+            }
+            if self.queues[last.queue].end_of == Some(queue) && letter.queue == queue {
+                assert!(number > other_number, "letter {other_number} left before {number}");
             }
         }
     }

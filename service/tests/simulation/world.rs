@@ -1,6 +1,6 @@
 //! The process and its surroundings: cores on one store, mailboxes, clients, a clock, disasters.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -11,17 +11,20 @@ use stanchion_service::engine::command::{
     Command, Delivered, Incoming, Outcome, Receipt, Receive, Rng,
 };
 use stanchion_service::env::{ManualClock, SeededRng};
+use stanchion_service::error::Error;
 use stanchion_service::model::attributes::{QueueSettings, RedrivePolicy};
 use stanchion_service::model::fifo::{DedupHash, GroupHash, Seq};
 use stanchion_service::model::queue::{AccountId, QueueId, QueueKey, QueueName, Region};
 use stanchion_service::model::rows::Lane;
+use stanchion_service::model::task::TaskId;
 use stanchion_service::model::time::Millis;
 use stanchion_service::shard::catalogue::Catalogue;
 use stanchion_service::shard::core::{CoreOptions, ShardCore, Wake};
 use stanchion_service::shard::engine_time::EngineTime;
 use stanchion_service::shard::map::ShardMap;
-use stanchion_service::shard::request::{Apply, Patience, Request};
+use stanchion_service::shard::request::{Apply, Patience, Request, TaskRequest};
 use stanchion_service::shard::start::Foundation;
+use stanchion_service::shard::stats::ShardStats;
 use stanchion_service::store::keys::{deliveries_range, messages_range, slot_of};
 use stanchion_service::store::memory::{Crash, Fault, MemoryStore};
 use stanchion_service::store::{Limit, Store};
@@ -50,6 +53,11 @@ const STAGES: [Stage; 8] = [
     Stage { name: "circle-b", dead_letters: Some(6), max_receives: 3, delay_s: 0 },
 ];
 
+/// Move tasks somebody may start: from a dead-letter queue to another queue, or each message to where
+/// it died. Letters that were sent to `dead.fifo` itself can only go to `line.fifo`, and stay there.
+const TASKS: [(usize, Option<usize>); 6] =
+    [(2, None), (2, Some(0)), (5, None), (5, Some(3)), (6, None), (7, None)];
+
 /// Beyond it a client stops sending, so that every play ends.
 const LETTERS_MAX: usize = 600;
 
@@ -69,14 +77,24 @@ pub(crate) struct World {
     pending: Vec<Pending>,
     held: Vec<Held>,
     auditor: Auditor,
+    stats: Arc<[Arc<ShardStats>]>,
+    /// Half of the plays have move tasks; the others can be audited more strictly.
+    with_tasks: bool,
+    /// The last task that was started.
+    task: Option<(usize, oneshot::Receiver<Result<TaskId, Error>>)>,
     steps: u64,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, shard_counts: &[usize]) -> World {
-        let facts = STAGES.iter().map(|stage| QueueFacts {
-            fifo: stage.name.ends_with(".fifo"),
-            max_receives: stage.dead_letters.map(|_| stage.max_receives),
+        let with_tasks = seed % 2 == 1;
+        let facts = STAGES.iter().enumerate().map(|(queue, stage)| {
+            let from_here = TASKS.iter().any(|(source, _)| *source == queue);
+            QueueFacts {
+                fifo: stage.name.ends_with(".fifo"),
+                leaves: stage.dead_letters.is_some() || (with_tasks && from_here),
+                end_of: (queue == 3).then_some(5),
+            }
         });
         let auditor = Auditor::new(facts.collect());
         let store = MemoryStore::new();
@@ -97,6 +115,9 @@ impl World {
             pending: Vec::new(),
             held: Vec::new(),
             auditor,
+            stats: Arc::new([]),
+            with_tasks,
+            task: None,
             steps: 0,
         };
         world.start();
@@ -157,9 +178,10 @@ impl World {
                 left.extend(messages.iter().map(letter_of));
                 self.delete_now(queue, &messages);
             }
-            if found == 0 {
+            if found == 0 && self.stats.iter().all(|stats| stats.move_tasks.get() == 0) {
                 break;
             }
+            self.clock.advance(Duration::from_millis(100));
         }
         self.check_counters();
         self.auditor.settles_up(&left)
@@ -185,7 +207,8 @@ impl World {
             0..35 if self.auditor.letters.len() < LETTERS_MAX => self.ask_to_send(queue),
             0..70 => self.ask_to_receive(queue),
             70..90 => self.ask_to_delete(),
-            90..97 => self.ask_to_change(),
+            90..94 => self.ask_to_change(),
+            94..97 if self.with_tasks => self.ask_to_move(),
             97..98 => self.ask_to_empty(queue, Asked::Purge),
             98..99 => self.ask_to_empty(queue, Asked::Recreate),
             _ => {}
@@ -271,11 +294,7 @@ impl World {
     }
 
     fn ask_to_empty(&mut self, queue: usize, asked: Asked) {
-        let sources =
-            |queue| STAGES.iter().enumerate().filter(move |(_, s)| s.dead_letters == Some(queue));
-        let sources: Vec<usize> = sources(queue).map(|(at, _)| at).collect();
-        // A message of a circle may be anywhere in it.
-        self.auditor.empties(queue, &sources);
+        self.auditor.empties(&self.origins(queue));
         let key = key_of(queue);
         let (reply, answer) = oneshot::channel();
         match asked {
@@ -286,6 +305,48 @@ impl World {
             }
         }
         self.pending.push(Pending { asked, step: self.steps, answer: Answer::Unit(answer) });
+    }
+
+    /// Where letters may have been sent to that are in this queue, or on their way to it.
+    fn origins(&self, queue: usize) -> BTreeSet<usize> {
+        let dead = |to| STAGES.iter().enumerate().filter(move |(_, s)| s.dead_letters == Some(to));
+        if !self.with_tasks {
+            // A message of a circle may be anywhere in it.
+            return dead(queue).map(|(at, _)| at).chain([queue]).collect();
+        }
+        let mut all = BTreeSet::from([queue]);
+        loop {
+            let before = all.len();
+            for to in all.clone() {
+                all.extend(dead(to).map(|(at, _)| at));
+                // Back to where it died, or where the task says.
+                let back = STAGES[to].dead_letters;
+                let given = TASKS.iter().filter(move |(_, there)| *there == Some(to));
+                all.extend(back.into_iter().chain(given.map(|(source, _)| *source)));
+            }
+            if all.len() == before {
+                return all;
+            }
+        }
+    }
+
+    fn ask_to_move(&mut self) {
+        if let Some((source, mut started)) = self.task.take()
+            && self.below(4) == 0
+            && let Ok(Ok(task)) = started.try_recv()
+        {
+            let (reply, _) = oneshot::channel();
+            let cancel = TaskRequest::Cancel { source: key_of(source), task, reply };
+            return self.post(source, Request::Task(cancel));
+        }
+        let (source, destination) = TASKS[self.below_usize(TASKS.len())];
+        let rate = (self.below(3) == 0).then_some(50);
+        let (reply, started) = oneshot::channel();
+        self.task = Some((source, started));
+        self.auditor.task_starts();
+        let (key, destination) = (key_of(source), destination.map(key_of));
+        let start = TaskRequest::Start { source: key, destination, rate, reply };
+        self.post(source, Request::Task(start));
     }
 
     fn create(&mut self, queue: usize) {
@@ -400,7 +461,7 @@ impl World {
         let foundation =
             Foundation::lay(&self.store, self.clock.clone(), true).expect("the store opens");
         self.time = foundation.time;
-        let stats: Arc<[_]> = (0..shards).map(|_| Arc::default()).collect();
+        self.stats = (0..shards).map(|_| Arc::default()).collect();
         self.cores = (0..shards)
             .map(|shard| {
                 let options = CoreOptions {
@@ -409,7 +470,7 @@ impl World {
                     store: Arc::new(self.store.clone()),
                     time: Arc::clone(&self.time),
                     catalogue: Arc::clone(&self.catalogue),
-                    stats: Arc::clone(&stats),
+                    stats: Arc::clone(&self.stats),
                     sync: true,
                     epoch: foundation.server.epoch,
                     rng: SeededRng::new(self.rng.next_u64()),
@@ -459,9 +520,11 @@ impl World {
             let power_cut = self.below(2) == 0;
             return self.crash(power_cut);
         }
+        let mut full = BTreeSet::new();
         for (target, keys) in self.cores[shard].take_hints() {
-            if self.below(10) == 0 {
+            if full.contains(&target) || self.below(10) == 0 {
                 // Its mailbox was full.
+                full.insert(target);
                 self.cores[shard].hint_again(target, keys);
             } else {
                 self.mailboxes[target].push_back(Request::Arrivals(keys));

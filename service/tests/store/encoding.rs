@@ -19,9 +19,10 @@ use stanchion_service::model::rows::{
     DedupBucket, DedupKey, DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead,
     MessageRow, Moved, Place, RowKey, Write,
 };
+use stanchion_service::model::task::{MoveTask, TaskFailure, TaskId, TaskStatus};
 use stanchion_service::model::time::{Millis, Timestamp};
 use stanchion_service::store::codec::{Value, decode, encode, encode_write};
-use stanchion_service::store::keys::{self, KeyRange, OutboxKey};
+use stanchion_service::store::keys::{self, KeyRange, OutboxKey, TaskKey};
 use stanchion_service::store::payload::{decode_payload, encode_payload};
 use stanchion_service::store::values::{
     DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow,
@@ -234,6 +235,33 @@ prop_compose! {
     }
 }
 
+fn statuses() -> impl Strategy<Value = TaskStatus> {
+    prop_oneof![
+        Just(TaskStatus::Running),
+        Just(TaskStatus::Cancelling),
+        Just(TaskStatus::Cancelled),
+        Just(TaskStatus::Completed),
+        Just(TaskStatus::Failed(TaskFailure::NoSuchQueue)),
+        Just(TaskStatus::Failed(TaskFailure::UnknownSource)),
+        Just(TaskStatus::Failed(TaskFailure::TookTooLong)),
+    ]
+}
+
+prop_compose! {
+    fn tasks()(
+        status in statuses(),
+        there: bool,
+        rate in option::of(1..=500u16),
+        started_at in timestamps(),
+        before in seqs(),
+        moved: u64,
+        to_move: u64,
+    ) -> MoveTask {
+        let destination = there.then(queue_key);
+        MoveTask { status, destination, rate, started_at, before, moved, to_move }
+    }
+}
+
 /// It comes back; cut short anywhere or of another version it is corrupt, and nothing panics.
 fn round_trip<V: Value + Debug + PartialEq>(value: V) -> Result<(), TestCaseError> {
     let bytes = encode(&value);
@@ -265,6 +293,7 @@ proptest! {
         hint in hints(),
         queue in queues(),
         outbox in outbox_rows(),
+        task in tasks(),
         numbers: [u64; 3],
         epoch: u32,
         secret: [u8; 32],
@@ -280,6 +309,7 @@ proptest! {
         round_trip(hint)?;
         round_trip(queue)?;
         round_trip(outbox)?;
+        round_trip(task)?;
         round_trip(ServerRow { epoch, secret, clock_offset: Millis(at) })?;
         round_trip(TurnRow { turn, synced_up_to, engine_time: Timestamp(at) })?;
         round_trip(TombstoneRow { deleted_at: Timestamp(at) })?;
@@ -300,6 +330,7 @@ proptest! {
         let _ = decode::<HintRow>(bytes.clone());
         let _ = decode::<QueueRow>(bytes.clone());
         let _ = decode::<OutboxRow>(bytes.clone());
+        let _ = decode::<MoveTask>(bytes.clone());
         let _ = decode_payload(bytes.clone());
         let _ = keys::parse_row_key(stanchion_service::store::Space::State, &bytes);
         let _ = keys::parse_queue_key(&bytes);
@@ -398,6 +429,13 @@ fn keys_that_are_no_rows_of_a_queue_come_back() {
     assert_eq!(keys::parse_outbox_key(&key.bytes), Ok(outbox));
     assert!(holds(&keys::outbox_range(slot), &key));
     assert!(holds(&keys::outbox_of_range(slot, QueueId(4)), &key));
+    let later = OutboxKey { number: 5, ..outbox };
+    assert!(holds(&keys::outbox_from_range(&later), &key));
+    assert!(!holds(&keys::outbox_from_range(&outbox), &keys::outbox_key(&later)));
+    let task = TaskKey { slot, source: QueueId(4), task: TaskId(u64::MAX) };
+    let key = keys::task_key(&task);
+    assert_eq!(keys::parse_task_key(&key.bytes), Ok(task));
+    assert!(holds(&keys::tasks_range(slot), &key));
     let key = keys::turn_key(u16::MAX);
     assert_eq!(keys::parse_turn_key(&key.bytes), Ok(u16::MAX));
     assert!(holds(&keys::turns_range(), &key));
@@ -571,6 +609,17 @@ fn golden() -> String {
     };
     let outbox_key = OutboxKey { slot, source: QueueId(5), number: 6 };
     line("outbox", keys::outbox_key(&outbox_key), encode(&outbox));
+    let task = MoveTask {
+        status: TaskStatus::Failed(TaskFailure::NoSuchQueue),
+        destination: Some(queue_key()),
+        rate: Some(500),
+        started_at: Timestamp(1_700_000_006_000),
+        before: seq(),
+        moved: 8,
+        to_move: 9,
+    };
+    let task_key = TaskKey { slot, source: QueueId(5), task: TaskId(7) };
+    line("move task", keys::task_key(&task_key), encode(&task));
     let server = ServerRow { epoch: 3, secret: [0x5e; 32], clock_offset: Millis(86_400_000) };
     line("server", keys::server_key(), encode(&server));
     let engine_time = Timestamp(1_700_000_005_000);

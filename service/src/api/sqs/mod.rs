@@ -2,6 +2,7 @@
 
 pub mod add_permission;
 pub mod batch;
+pub mod cancel_message_move_task;
 pub mod change_message_visibility;
 pub mod change_message_visibility_batch;
 #[cfg(test)]
@@ -13,9 +14,11 @@ pub mod delete_queue;
 pub mod get_queue_attributes;
 pub mod get_queue_url;
 pub mod list_dead_letter_source_queues;
+pub mod list_message_move_tasks;
 pub mod list_queue_tags;
 pub mod list_queues;
 pub mod message;
+pub mod move_task;
 pub mod purge_queue;
 pub mod receive_message;
 pub mod redrive;
@@ -23,6 +26,7 @@ pub mod remove_permission;
 pub mod send_message;
 pub mod send_message_batch;
 pub mod set_queue_attributes;
+pub mod start_message_move_task;
 pub mod tag_queue;
 pub mod tags;
 pub mod untag_queue;
@@ -32,6 +36,7 @@ use crate::api::action::{Action, Row, row};
 /// Every action, in the order of their names.
 pub const ACTIONS: &[Row] = &[
     row::<add_permission::AddPermission>(),
+    row::<cancel_message_move_task::CancelMessageMoveTask>(),
     row::<change_message_visibility::ChangeMessageVisibility>(),
     row::<change_message_visibility_batch::ChangeMessageVisibilityBatch>(),
     row::<create_queue::CreateQueue>(),
@@ -41,6 +46,7 @@ pub const ACTIONS: &[Row] = &[
     row::<get_queue_attributes::GetQueueAttributes>(),
     row::<get_queue_url::GetQueueUrl>(),
     row::<list_dead_letter_source_queues::ListDeadLetterSourceQueues>(),
+    row::<list_message_move_tasks::ListMessageMoveTasks>(),
     row::<list_queue_tags::ListQueueTags>(),
     row::<list_queues::ListQueues>(),
     row::<purge_queue::PurgeQueue>(),
@@ -49,6 +55,7 @@ pub const ACTIONS: &[Row] = &[
     row::<send_message::SendMessage>(),
     row::<send_message_batch::SendMessageBatch>(),
     row::<set_queue_attributes::SetQueueAttributes>(),
+    row::<start_message_move_task::StartMessageMoveTask>(),
     row::<tag_queue::TagQueue>(),
     row::<untag_queue::UntagQueue>(),
 ];

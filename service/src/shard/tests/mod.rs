@@ -6,5 +6,6 @@ mod polls;
 mod queues;
 mod random;
 mod served;
+mod tasks;
 mod turns;
 mod world;

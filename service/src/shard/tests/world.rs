@@ -60,6 +60,11 @@ pub(super) fn name_on(stem: &str, shard: usize, shards: usize) -> String {
     names.into_iter().find(|name| map.owner(slot_of(&key(name))) == shard).unwrap()
 }
 
+/// The shard a name lives on.
+pub(super) fn owner_of(name: &str, shards: usize) -> usize {
+    ShardMap::new(shards).owner(slot_of(&key(name)))
+}
+
 pub(super) fn message(text: &str) -> Incoming {
     Incoming {
         id: MessageId([text.as_bytes()[0]; 16]),
@@ -150,7 +155,7 @@ impl World {
     }
 
     pub(super) fn owner(&self, name: &str) -> usize {
-        ShardMap::new(self.cores.len()).owner(slot_of(&key(name)))
+        owner_of(name, self.cores.len())
     }
 
     /// One turn of one shard; its hints stay unheard.
