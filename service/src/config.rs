@@ -48,6 +48,16 @@ pub enum Task {
         #[arg(long)]
         accept_loss: bool,
     },
+    /// Makes a data folder of a checkpoint, which stays as it is. The folder that --data names must
+    /// be new or empty
+    Restore {
+        /// The checkpoint's folder, as the action Checkpoint answered it, or a copy of it
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
+    /// Looks through a stopped server's data folder, or a checkpoint, changes nothing, and says
+    /// what is damaged; the exit code is 0 when nothing is
+    Verify,
 }
 
 /// How the server is to run.

@@ -10,3 +10,4 @@ pub mod metrics;
 pub mod model;
 pub mod shard;
 pub mod store;
+pub mod verify;

@@ -1,9 +1,11 @@
 //! The promises, one module each; every test starts a server of its own on an empty folder.
 
+mod backup;
 mod clients;
 mod conformance;
 mod durability;
 mod fifo;
+mod load;
 mod networking;
 mod readme;
 mod redrive;

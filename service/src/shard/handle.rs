@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::catalogue::Catalogue;
+use super::checkpoints::Backups;
 use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, Room, Watch};
 use super::ids::IdHasher;
@@ -112,6 +113,8 @@ pub(super) struct Inner {
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) watch: Mutex<Option<Watch>>,
     pub(super) store: Arc<dyn Store>,
+    /// `None` where the store has no files.
+    pub(super) backups: Option<Backups>,
 }
 
 impl Shards {
@@ -381,7 +384,7 @@ impl Shards {
     }
 
     /// Refuses what the room on the disk does not allow.
-    fn needs(&self, needed: Room) -> Result<(), Error> {
+    pub(super) fn needs(&self, needed: Room) -> Result<(), Error> {
         match (self.inner.free_space.room(), needed) {
             (Room::Ample, _) | (Room::Short, Room::Short) => Ok(()),
             _ => Err(busy("There is not enough free space on the server's disk.")),
@@ -496,7 +499,7 @@ fn describe(error: EntryError, handle: String, seconds: u32) -> Error {
     }
 }
 
-fn busy(why: &'static str) -> Error {
+pub(super) fn busy(why: &'static str) -> Error {
     Error::ServiceUnavailable(why.into())
 }
 

@@ -20,6 +20,11 @@ pub struct ServerRow {
     pub clock_offset: Millis,
 }
 
+impl ServerRow {
+    /// The last start there can be: the epoch is the upper 24 bits of every sequence number.
+    pub const EPOCH_MAX: u32 = (1 << 24) - 1;
+}
+
 impl std::fmt::Debug for ServerRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The secret stays out of logs and panics.

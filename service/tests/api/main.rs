@@ -2,6 +2,7 @@
 //! memory.
 
 mod json;
+mod operations;
 mod query;
 mod rules;
 mod server;
