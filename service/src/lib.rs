@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod config;
+pub mod declared;
 pub mod engine;
 pub mod env;
 pub mod error;

@@ -3,6 +3,7 @@
 mod backup;
 mod clients;
 mod conformance;
+mod declared;
 mod durability;
 mod fifo;
 mod load;

@@ -192,10 +192,7 @@ impl QueueAttribute {
     pub fn show(&self, view: &View<'_>) -> Option<String> {
         (self.show)(view)
     }
-}
 
-#[cfg(test)]
-impl QueueAttribute {
     /// The least and the greatest number that it may be set to; `None` where it is no number.
     pub(crate) fn range(&self, limits: &Limits) -> Option<(u32, u32)> {
         match self.rule {
@@ -205,6 +202,7 @@ impl QueueAttribute {
     }
 
     /// AWS does not have it.
+    #[cfg(test)]
     pub(crate) fn is_own(&self) -> bool {
         self.own
     }
