@@ -8,6 +8,7 @@ mod durability;
 mod fifo;
 mod load;
 mod networking;
+mod operations;
 mod readme;
 mod redrive;
 mod server;

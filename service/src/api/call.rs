@@ -111,6 +111,12 @@ pub struct Origin {
 }
 
 impl Call<'_> {
+    /// Whether the caller may do what concerns every account. While authentication is off,
+    /// everybody may; later this is where root is asked for.
+    pub fn is_root(&self) -> bool {
+        true
+    }
+
     /// The name of the queue that a `QueueUrl` parameter means.
     pub fn queue_key(&self, url: Option<&str>) -> Result<QueueKey, Error> {
         QueueKey::parse_url(required(url, "QueueUrl")?, &self.account, &self.region)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::attributes::QueueSettings;
-use crate::model::queue::{Generation, QueueId};
+use crate::model::queue::{Generation, Paused, QueueId};
 use crate::model::rows::{DeliveryRow, MessageRow, Moved, Place};
 use crate::model::time::{Millis, Timestamp};
 
@@ -66,6 +66,8 @@ pub struct QueueRow {
     pub modified_at: Timestamp,
     /// The last purge.
     pub purged_at: Option<Timestamp>,
+    /// What it does not do at present.
+    pub paused: Paused,
 }
 
 /// The name of a deleted queue, which may have to rest before it is used again.

@@ -1,6 +1,6 @@
 //! What operators do beside SQS, as they see it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::Server;
 
@@ -72,4 +72,73 @@ async fn a_queue_that_is_named_is_not_made_otherwise() {
     let server = Server::start(&[]).await;
     let (_, shape, ..) = server.error("GetQueueUrl", json!({"QueueName": "q"})).await;
     assert_eq!(shape, "com.amazonaws.sqs#QueueDoesNotExist");
+}
+
+async fn paused(server: &Server) -> Value {
+    let asked = json!({"QueueUrl": "q", "AttributeNames": ["Stanchion.Paused"]});
+    server.ok("GetQueueAttributes", asked).await["Attributes"]["Stanchion.Paused"].clone()
+}
+
+#[tokio::test]
+async fn a_paused_queue_refuses_sends_for_now_and_gives_nothing() {
+    let server = Server::start(&[]).await;
+    server.create("q", json!({})).await;
+    let send = json!({"QueueUrl": "q", "MessageBody": "m"});
+    server.ok("SendMessage", send.clone()).await;
+    assert_eq!(paused(&server).await, Value::Null);
+    let state = server.admin("PauseQueue", json!({"QueueUrl": "q"})).await;
+    assert_eq!(state.body, r#"{"Receive":true,"Send":true}"#);
+    assert_eq!(paused(&server).await, "both");
+    let all = json!({"QueueUrl": "q", "AttributeNames": ["All"]});
+    let all = server.ok("GetQueueAttributes", all).await.to_string();
+    assert!(!all.contains("Stanchion"), "{all}");
+    let throttled = (
+        403,
+        "com.amazonaws.sqs#RequestThrottled".to_string(),
+        "RequestThrottled;Sender".to_string(),
+        "The queue is paused and takes no messages at present. Try again later.".to_string(),
+    );
+    assert_eq!(server.error("SendMessage", send.clone()).await, throttled);
+    let entries = json!([{"Id": "a", "MessageBody": "m"}]);
+    let batch = json!({"QueueUrl": "q", "Entries": entries});
+    assert_eq!(server.error("SendMessageBatch", batch).await, throttled);
+    assert_eq!(server.receive("q").await, [] as [Value; 0]);
+
+    let resume = json!({"QueueUrl": "q", "Operation": "Receive"});
+    let state = server.admin("ResumeQueue", resume).await;
+    assert_eq!(state.body, r#"{"Receive":false,"Send":true}"#);
+    assert_eq!(paused(&server).await, "send");
+    assert_eq!(server.receive("q").await.len(), 1);
+    server.admin("ResumeQueue", json!({"QueueUrl": "q"})).await;
+    server.ok("SendMessage", send).await;
+
+    let wrong = json!({"QueueUrl": "q", "Operation": "Delete"});
+    let (_, _, query, _) = server.admin("PauseQueue", wrong).await.error();
+    assert_eq!(query, "InvalidParameterValue;Sender");
+    let (_, shape, ..) = server.admin("PauseQueue", json!({"QueueUrl": "none"})).await.error();
+    assert_eq!(shape, "com.amazonaws.sqs#QueueDoesNotExist");
+    let strict = Server::start(&["--limits", "strict"]).await;
+    strict.create("q", json!({})).await;
+    let asked = json!({"QueueUrl": "q", "AttributeNames": ["Stanchion.Paused"]});
+    let (_, shape, ..) = strict.error("GetQueueAttributes", asked).await;
+    assert_eq!(shape, "com.amazonaws.sqs#InvalidAttributeName");
+}
+
+#[tokio::test]
+async fn a_reset_deletes_every_queue_of_every_account() {
+    let server = Server::start(&[]).await;
+    server.create("q", json!({})).await;
+    let scope = "Credential=test/20260101/eu-west-1/sqs/aws4_request";
+    let elsewhere = format!(
+        "Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AmazonSQS.CreateQueue\r\n\
+         Authorization: AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0\r\n"
+    );
+    assert_eq!(server.post(&elsewhere, r#"{"QueueName":"q"}"#).await.status, 200);
+    server.ok("SendMessage", json!({"QueueUrl": "q", "MessageBody": "m"})).await;
+    for _ in 0..2 {
+        assert_eq!(server.admin("Reset", json!({})).await.status, 200);
+    }
+    assert_eq!(server.ok("ListQueues", json!({})).await, json!({}));
+    server.create("q", json!({"DelaySeconds": "1"})).await;
+    assert_eq!(server.receive("q").await, [] as [Value; 0]);
 }

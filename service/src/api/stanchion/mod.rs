@@ -6,6 +6,9 @@ pub mod checkpoint;
 pub mod delete_checkpoint;
 pub mod get_server_info;
 pub mod list_checkpoints;
+pub mod pause_queue;
+pub mod reset;
+pub mod resume_queue;
 
 use crate::api::action::{Action, Row, row};
 
@@ -16,4 +19,7 @@ pub const ACTIONS: &[Row] = &[
     row::<delete_checkpoint::DeleteCheckpoint>(),
     row::<get_server_info::GetServerInfo>(),
     row::<list_checkpoints::ListCheckpoints>(),
+    row::<pause_queue::PauseQueue>(),
+    row::<reset::Reset>(),
+    row::<resume_queue::ResumeQueue>(),
 ];
