@@ -13,6 +13,7 @@ use clap::builder::{BoolishValueParser, OsStr, RangedU64ValueParser};
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
 use crate::model::queue::{AccountId, Region};
 
@@ -48,6 +49,16 @@ pub enum Task {
         #[arg(long)]
         accept_loss: bool,
     },
+    /// Makes a data folder of a checkpoint, which stays as it is. The folder that --data names must
+    /// be new or empty
+    Restore {
+        /// The checkpoint's folder, as the action Checkpoint answered it, or a copy of it
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
+    /// Looks through a stopped server's data folder, or a checkpoint, changes nothing, and says
+    /// what is damaged; the exit code is 0 when nothing is
+    Verify,
 }
 
 /// How the server is to run.
@@ -61,6 +72,10 @@ pub struct Config {
     /// Reads further options from a TOML file
     #[arg(long, value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
+
+    /// The queues that the file declares, and the template
+    #[arg(skip)]
+    pub declarations: Declarations,
 
     /// Keeps everything in this folder; created if it is missing
     #[arg(long, value_name = "DIR", default_value = "./data", global = true)]
@@ -109,6 +124,13 @@ pub struct Config {
         default_value = "false", default_missing_value = "true",
         value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
     pub accept_clock: bool,
+
+    /// Creates a queue that does not exist when an action names it, as the table template of the
+    /// file says; a name that ends in .fifo makes a FIFO queue. For development
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_value = "false", default_missing_value = "true",
+        value_parser = BoolishValueParser::new(), action = clap::ArgAction::Set)]
+    pub create_queues_on_use: bool,
 
     /// Spreads the queues over so many threads; may change at any start
     #[arg(long, value_name = "N", default_value = "1",
@@ -242,9 +264,11 @@ impl CommandLine {
         let args: Vec<_> = args.into_iter().collect();
         let mut layers = Layers::new(env);
         let mut line = layers.parse(&args)?;
-        if let Some(file) = &line.config.config {
-            layers.add_file(file)?;
+        if let Some(file) = line.config.config.clone() {
+            let tables = layers.add_file(&file)?;
             line = layers.parse(&args)?;
+            let declarations = Declarations::parse(tables, line.config.limits());
+            line.config.declarations = declarations.map_err(|why| in_file(&file, &why))?;
         }
         line.config.check()?;
         Ok(line)
@@ -317,11 +341,12 @@ impl Layers {
         Layers { values: values.collect() }
     }
 
-    /// What a file says.
-    fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let refuse = |why: String| ConfigError::Refused(format!("{}: {why}", path.display()));
+    /// What a file says. Answers the tables that are no options.
+    fn add_file(&mut self, path: &Path) -> Result<Tables, ConfigError> {
+        let refuse = |why: String| in_file(path, &why);
         let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-        let table: toml::Table = text.parse().map_err(|error| refuse(format!("{error}")))?;
+        let mut table: toml::Table = text.parse().map_err(|error| refuse(format!("{error}")))?;
+        let tables = Tables::take_from(&mut table);
         let command = CommandLine::command();
         for (key, value) in table {
             if key == "config" || !options(&command).any(|option| *option.get_id() == *key) {
@@ -331,7 +356,7 @@ impl Layers {
                     .collect();
                 known.sort_unstable();
                 return Err(refuse(format!(
-                    "there is no option {key}. There are {}.",
+                    "there is no option {key}. There are {}, and the tables queues and template.",
                     known.join(", ")
                 )));
             }
@@ -344,7 +369,7 @@ impl Layers {
             })?;
             self.values.push(Layer { id: key, values, origin: path.display().to_string() });
         }
-        Ok(())
+        Ok(tables)
     }
 
     /// Parses the command line over these values.
@@ -376,7 +401,12 @@ fn options(command: &Command) -> impl Iterator<Item = &Arg> {
     command.get_arguments().filter(|option| !matches!(option.get_id().as_str(), "help" | "version"))
 }
 
-fn scalar(value: toml::Value) -> Option<String> {
+fn in_file(path: &Path, why: &str) -> ConfigError {
+    ConfigError::Refused(format!("{}: {why}", path.display()))
+}
+
+/// What a text, a number, `true` or `false` says.
+pub(crate) fn scalar(value: toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text),
         toml::Value::Integer(number) => Some(number.to_string()),

@@ -98,6 +98,9 @@ pub enum Error {
     /// Too many of something: messages in flight, policy statements.
     #[error("{0}")]
     OverLimit(Cow<'static, str>),
+    /// A send to a queue that an operator has paused.
+    #[error("The queue is paused and takes no messages at present. Try again later.")]
+    QueuePaused,
     /// A batch without entries; carries the entry's type name.
     #[error("There should be at least one {0} in the request.")]
     EmptyBatchRequest(&'static str),

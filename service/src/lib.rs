@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod config;
+pub mod declared;
 pub mod engine;
 pub mod env;
 pub mod error;
@@ -10,3 +11,4 @@ pub mod metrics;
 pub mod model;
 pub mod shard;
 pub mod store;
+pub mod verify;

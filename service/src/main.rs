@@ -1,6 +1,8 @@
 //! `stanchiond`: reads the configuration, opens the store, starts the shards, serves until it is told
 //! to stop.
 
+mod offline;
+
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::net::SocketAddr;
@@ -13,14 +15,14 @@ use stanchion_service::api::server;
 use stanchion_service::config::{
     CommandLine, Config, ConfigError, Durability, FreeSpaceMark, LogFormat, LogLevel, Task,
 };
+use stanchion_service::declared::bring_about::{Place, bring_about};
 use stanchion_service::env::SystemClock;
 use stanchion_service::shard::free_space::FreeSpaceOptions;
 use stanchion_service::shard::handle::Shards;
 use stanchion_service::shard::start::{DurabilityLevel, Failure, StartOptions};
 use stanchion_service::store::Store;
 use stanchion_service::store::memory::MemoryStore;
-use stanchion_service::store::rocks::Loss;
-use stanchion_service::store::rocks::{self, RocksOptions, RocksStore};
+use stanchion_service::store::rocks::{RocksOptions, RocksStore};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +51,9 @@ fn main() -> ExitCode {
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let done = match line.task {
         None => serve(&line.config),
-        Some(Task::Repair { accept_loss }) => repair(&line.config, accept_loss),
+        Some(Task::Repair { accept_loss }) => offline::repair(&line.config, accept_loss),
+        Some(Task::Restore { from }) => offline::restore(&line.config, &from),
+        Some(Task::Verify) => offline::verify(&line.config),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,6 +82,10 @@ fn serve(config: &Config) -> Result<(), String> {
         // Before the store: a port that is taken is found out without touching anything.
         let listeners = listen(config)?;
         let (shards, failure) = start_shards(config)?;
+        if let Err(why) = bring_about(&config.declarations, place(config, &shards)).await {
+            shards.stop().await;
+            return Err(why);
+        }
         let app = App::new(config, shards.clone());
         greet(config, &listeners)?;
 
@@ -120,8 +128,8 @@ fn rocks_options(config: &Config) -> RocksOptions {
 }
 
 fn start_shards(config: &Config) -> Result<(Shards, Failure), String> {
-    let (store, free_space): (Arc<dyn Store>, _) = match config.durability {
-        Durability::Memory => (Arc::new(MemoryStore::new()), None),
+    let (store, free_space, checkpoints): (Arc<dyn Store>, _, _) = match config.durability {
+        Durability::Memory => (Arc::new(MemoryStore::new()), None, None),
         Durability::Fsync | Durability::Os => {
             let store = RocksStore::open(&config.data, &rocks_options(config))
                 .map_err(|error| error.to_string())?;
@@ -130,7 +138,9 @@ fn start_shards(config: &Config) -> Result<(Shards, Failure), String> {
                 FreeSpaceMark::Bytes(bytes) => Some(bytes),
             };
             let free_space = FreeSpaceOptions { path: store.path().to_owned(), mark_bytes };
-            (Arc::new(store), Some(free_space))
+            let checkpoints = std::path::absolute(store.path().join("checkpoints"))
+                .map_err(|error| format!("where are we? {error}"))?;
+            (Arc::new(store), Some(free_space), Some(checkpoints))
         }
     };
     let options = StartOptions {
@@ -148,9 +158,16 @@ fn start_shards(config: &Config) -> Result<(Shards, Failure), String> {
         requests_max: config.max_requests_in_flight,
         parked_polls_max: config.max_parked_polls,
         free_space,
+        checkpoints,
         ..StartOptions::new(store, Arc::new(SystemClock))
     };
     Shards::start(options).map_err(|error| error.to_string())
+}
+
+/// Where declared queues belong.
+fn place<'a>(config: &'a Config, shards: &'a Shards) -> Place<'a> {
+    let limits = config.limits();
+    Place { shards, account: &config.account, region: &config.region, limits }
 }
 
 /// Waits for a signal or for a shard to fail, and has everything else stop. Returns why a shard
@@ -219,24 +236,6 @@ fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
     // The server works as well when nobody reads its greeting.
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
     Ok(())
-}
-
-fn repair(config: &Config, accept_loss: bool) -> Result<(), String> {
-    let loss = if accept_loss { Loss::Accept } else { Loss::Refuse };
-    let recovered = rocks::repair(&config.data, loss, &rocks_options(config))
-        .map_err(|error| error.to_string())?;
-    let folder = config.data.display();
-    let text = match recovered {
-        None => format!("{folder}: there was nothing to repair\n"),
-        Some(recovered) => format!(
-            "{folder}: repaired; {} synced turns are gone, {} records behind the damage were \
-             dropped; the damaged logs are in {}\n",
-            recovered.lost_turns,
-            recovered.dropped_records,
-            recovered.aside.display()
-        ),
-    };
-    io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn log_to_stderr(config: &Config) {

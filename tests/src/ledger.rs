@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 /// A message: its line, and its number in that line.
@@ -20,7 +20,7 @@ pub struct Ledger(Mutex<Books>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(u64);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Books {
     now: u64,
     acknowledged: u64,
@@ -28,7 +28,7 @@ struct Books {
     violations: Vec<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Entry {
     sent: bool,
     receives: u32,
@@ -126,6 +126,25 @@ impl Ledger {
         self.books().violations.clone()
     }
 
+    /// The ledger as it stands.
+    pub fn copy(&self) -> Ledger {
+        Ledger(Mutex::new(self.books().clone()))
+    }
+
+    /// What must be true of a copy of the server that was made at some moment between this ledger,
+    /// a copy taken before, and the one taken `after`: what was acknowledged here is certain there,
+    /// and what was begun in between may have happened.
+    pub fn restored(&self, after: &Ledger) -> Arc<Ledger> {
+        let mut books = after.books().clone();
+        let certain = self.books();
+        for (key, entry) in &mut books.messages {
+            let known = certain.messages.get(key);
+            entry.sent = known.is_some_and(|known| known.sent);
+            entry.deleted_at = known.and_then(|known| known.deleted_at);
+        }
+        Arc::new(Ledger(Mutex::new(books)))
+    }
+
     fn books(&self) -> MutexGuard<'_, Books> {
         self.0.lock().expect("no method panics while it holds the books")
     }
@@ -209,6 +228,27 @@ mod tests {
         assert_eq!(ledger.violations().len(), 1);
         ledger.received(ledger.moment(), &["g 2", "g 1"], true);
         assert_eq!(ledger.violations().len(), 3);
+    }
+
+    #[test]
+    fn of_a_copy_only_what_was_known_before_is_certain() {
+        let ledger = sent(&[0, 1, 2]);
+        ledger.delete_begun(&key(0));
+        ledger.deleted(&key(0));
+        let before = ledger.copy();
+        for number in [3, 4] {
+            ledger.send_begun(&key(number));
+            ledger.sent(&key(number));
+        }
+        ledger.delete_begun(&key(1));
+        ledger.deleted(&key(1));
+        let restored = before.restored(&ledger);
+        ledger.send_begun(&key(5));
+        assert_eq!(restored.owed(), [key(2)]);
+        restored.received(restored.moment(), &["g 1", "g 2", "g 4"], true);
+        assert_eq!(restored.violations(), [""; 0]);
+        restored.received(restored.moment(), &["g 0", "g 5"], false);
+        assert_eq!(restored.violations().len(), 2, "{:?}", restored.violations());
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The promises, one module each; every test starts a server of its own on an empty folder.
 
+mod backup;
 mod clients;
 mod conformance;
+mod declared;
 mod durability;
 mod fifo;
+mod load;
 mod networking;
+mod operations;
 mod readme;
 mod redrive;
 mod server;

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::api::call::Call;
 use crate::api::protocol::{Input, Protocol};
-use crate::api::{sqs, stanchion};
+use crate::api::{on_use, sqs, stanchion};
 use crate::error::Error;
 
 /// One action: the members of its input as they are named on the wire, all optional, and what it
@@ -72,6 +72,9 @@ fn unknown(name: &str) -> Error {
 
 fn handle<'a, A: Action>(protocol: Protocol, input: Input, call: &'a Call<'a>) -> Answer<'a> {
     Box::pin(async move {
+        if let Some(template) = &call.app.create_on_use {
+            on_use::create_named(template, A::NAME, &input, call).await?;
+        }
         let action = input.decode::<A>()?;
         // A long poll may wait for long: it keeps what it asked for, not the bytes it came in.
         drop(input);

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::api::admission::{Admission, Bounds, Ticket};
 use crate::config::{Config, Durability};
+use crate::declared::parse::Template;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -27,6 +28,8 @@ pub struct App {
     pub account: AccountId,
     /// The region of requests that name none.
     pub region: Region,
+    /// How queues are made that somebody names and that do not exist; `None`: they are not.
+    pub create_on_use: Option<Template>,
     /// What queue URLs start with, without a slash at the end; `None`: what the request came to.
     pub public_url: Option<String>,
     /// Peers whose `Forwarded` headers are believed.
@@ -56,6 +59,9 @@ impl App {
             virtual_clock: config.virtual_clock,
             account: config.account.clone(),
             region: config.region.clone(),
+            create_on_use: config
+                .create_queues_on_use
+                .then(|| config.declarations.template.clone()),
             public_url: config.public_url.clone(),
             trusted_proxies: config.trust_proxy.clone(),
             metrics: Metrics::new(info, admission.clone(), shards.clone()),
@@ -105,6 +111,12 @@ pub struct Origin {
 }
 
 impl Call<'_> {
+    /// Whether the caller may do what concerns every account. While authentication is off,
+    /// everybody may; later this is where root is asked for.
+    pub fn is_root(&self) -> bool {
+        true
+    }
+
     /// The name of the queue that a `QueueUrl` parameter means.
     pub fn queue_key(&self, url: Option<&str>) -> Result<QueueKey, Error> {
         QueueKey::parse_url(required(url, "QueueUrl")?, &self.account, &self.region)

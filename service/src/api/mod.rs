@@ -5,6 +5,7 @@ pub mod action;
 pub mod admission;
 pub mod call;
 pub mod error_table;
+mod on_use;
 pub mod protocol;
 pub mod respond;
 pub mod server;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::policy::queue_policy::QueuePolicy;
-use super::queue::{QueueKey, QueueKind};
+use super::queue::{Paused, QueueKey, QueueKind};
 use super::redrive;
 use super::time::{Millis, Timestamp};
 use crate::error::Error;
@@ -170,6 +170,8 @@ pub struct View<'a> {
     pub created_at: Timestamp,
     /// When its attributes were last changed.
     pub modified_at: Timestamp,
+    /// What it does not do at present.
+    pub paused: Paused,
     /// Messages ready to be received, in flight, delayed. Only looked at for attributes that are
     /// [`QueueAttribute::counted`].
     pub messages: [u64; 3],
@@ -181,7 +183,7 @@ pub struct QueueAttribute {
     pub name: &'static str,
     /// Showing it needs the queue's message counts.
     pub counted: bool,
-    /// Ours: AWS does not have it. Shown where it is set.
+    /// Ours: AWS does not have it. Shown where it is set and asked for by its name.
     own: bool,
     rule: Rule,
     show: fn(&View<'_>) -> Option<String>,
@@ -192,10 +194,7 @@ impl QueueAttribute {
     pub fn show(&self, view: &View<'_>) -> Option<String> {
         (self.show)(view)
     }
-}
 
-#[cfg(test)]
-impl QueueAttribute {
     /// The least and the greatest number that it may be set to; `None` where it is no number.
     pub(crate) fn range(&self, limits: &Limits) -> Option<(u32, u32)> {
         match self.rule {
@@ -270,6 +269,8 @@ pub const ATTRIBUTES: &[QueueAttribute] = &[
     counted("ApproximateNumberOfMessages", |v| Some(v.messages[0].to_string())),
     counted("ApproximateNumberOfMessagesNotVisible", |v| Some(v.messages[1].to_string())),
     counted("ApproximateNumberOfMessagesDelayed", |v| Some(v.messages[2].to_string())),
+    own("Stanchion.Paused", Rule::ReadOnly,
+        |v| v.paused.as_str().map(Into::into)),
     own("Stanchion.LongDelays", Rule::Text(set_long_delays),
         |v| v.settings.long_delays.then(|| "true".into())),
 ];
@@ -480,7 +481,14 @@ mod tests {
 
     fn view<'a>(key: &'a QueueKey, settings: &'a QueueSettings) -> View<'a> {
         let (created_at, modified_at) = (Timestamp(1_000), Timestamp(2_500));
-        View { key, settings, created_at, modified_at, messages: [1, 2, 3] }
+        View {
+            key,
+            settings,
+            created_at,
+            modified_at,
+            paused: Paused::default(),
+            messages: [1, 2, 3],
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Error;
 use crate::limits;
 
@@ -13,6 +15,32 @@ pub enum QueueKind {
     Standard,
     /// Ordered within a message group, deduplicated.
     Fifo,
+}
+
+/// What a queue does not do for its clients at present, because an operator said so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// Receives find nothing.
+    pub receive: bool,
+    /// Sends are refused.
+    pub send: bool,
+}
+
+impl Paused {
+    /// Nothing is held up.
+    pub fn is_nothing(&self) -> bool {
+        *self == Paused::default()
+    }
+
+    /// In words; `None` where nothing is held up.
+    pub fn as_str(&self) -> Option<&'static str> {
+        match (self.receive, self.send) {
+            (false, false) => None,
+            (true, false) => Some("receive"),
+            (false, true) => Some("send"),
+            (true, true) => Some("both"),
+        }
+    }
 }
 
 /// 1 to 80 letters, digits, `-` or `_`; a FIFO queue's ends in `.fifo`, which counts.

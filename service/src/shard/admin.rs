@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::core::ShardCore;
-use super::handle::{Change, Check, QueueInfo, Tags};
+use super::handle::{Change, Check, Pause, QueueInfo, Tags};
 use super::hosted::Hosted;
 use super::rows::TurnRows;
 use super::turn::{Answered, Turn};
@@ -14,13 +14,13 @@ use crate::engine::queue::Queue;
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::Seq;
-use crate::model::queue::{Generation, QueueId, QueueKey};
+use crate::model::queue::{Generation, Paused, QueueId, QueueKey};
 use crate::model::rows::{DeliveryRow, HintRow};
 use crate::model::time::{Millis, Timestamp};
-use crate::store::Op;
 use crate::store::codec::encode;
 use crate::store::keys::{dead_key, queue_key, slot_of, tombstone_key};
 use crate::store::values::{DeadRow, TombstoneRow};
+use crate::store::{Op, StoreError};
 
 /// Between the deletion of a queue and the next of its name, and between two purges (facts sheet,
 /// 3.7).
@@ -56,6 +56,7 @@ impl ShardCore {
             created_at: turn.now,
             modified_at: turn.now,
             purged_at: None,
+            paused: Paused::default(),
         });
         let queue = self.open_queue(&info, HintRow::default(), Vec::new(), Seq::MIN, turn.now);
         let index = self.host(Hosted::new(Arc::clone(&info), queue));
@@ -86,11 +87,73 @@ impl ShardCore {
         Ok(info)
     }
 
+    /// Holds up what clients do to a queue, or lets it go on: then those who wait are served in this
+    /// turn.
+    pub(super) fn pause(
+        &mut self,
+        turn: &mut Turn,
+        key: &QueueKey,
+        change: Pause,
+    ) -> Result<Arc<QueueInfo>, Error> {
+        let (index, mut info) = self.copy_info(key)?;
+        info.paused = Paused {
+            receive: change.receive.unwrap_or(info.paused.receive),
+            send: change.send.unwrap_or(info.paused.send),
+        };
+        self.touch(turn, index);
+        let info = Arc::new(info);
+        if let Some(hosted) = &mut self.queues[index] {
+            hosted.describe(Arc::clone(&info));
+        }
+        record(turn, &info);
+        Ok(info)
+    }
+
     /// Deletes a queue; what is left of it is reclaimed behind.
     pub(super) fn delete(&mut self, turn: &mut Turn, key: &QueueKey) -> Result<(), Error> {
         let index = self.resolve(key, None).ok_or(Error::QueueDoesNotExist)?;
         let hosted = self.queues[index].take().ok_or(Error::QueueDoesNotExist)?;
-        self.names.remove(key);
+        let slot = hosted.info.slot;
+        self.evict(turn, index, hosted);
+        if self.options.sixty_second_rules {
+            self.forget_tombstones(turn);
+            let row = TombstoneRow { deleted_at: turn.now };
+            turn.ops.push(Op::Put(tombstone_key(slot, key), encode(&row)));
+            self.tombstones.insert(key.clone(), turn.now);
+        }
+        Ok(())
+    }
+
+    /// Deletes every queue of this shard, what has left them and is nowhere else yet, and the memory
+    /// of names that were deleted.
+    pub(super) fn reset(&mut self, turn: &mut Turn) -> Result<Result<(), Error>, StoreError> {
+        match self.drop_outbox(turn) {
+            Err(StoreError::Unavailable(why)) => {
+                tracing::warn!(why, "the store is busy");
+                return Ok(Err(Error::ServiceUnavailable("The store is busy.".into())));
+            }
+            dropped => dropped?,
+        }
+        let mut indices: Vec<usize> = self.names.values().copied().collect();
+        // Queues of one slot are taken out of the catalogue together.
+        indices.sort_unstable_by_key(|index| {
+            self.queues[*index].as_ref().map(|hosted| hosted.info.slot)
+        });
+        for index in indices {
+            if let Some(hosted) = self.queues[index].take() {
+                self.evict(turn, index, hosted);
+            }
+        }
+        for (key, _) in self.tombstones.drain() {
+            turn.ops.push(Op::Delete(tombstone_key(slot_of(&key), &key)));
+        }
+        turn.sync = true;
+        Ok(Ok(()))
+    }
+
+    /// Lets go of a queue that was taken from its place.
+    fn evict(&mut self, turn: &mut Turn, index: usize, hosted: Hosted) {
+        self.names.remove(&hosted.info.key);
         self.vacant.insert(index);
         if let Some(deadline) = hosted.deadline {
             self.deadlines.remove(&(deadline, index));
@@ -102,17 +165,10 @@ impl ShardCore {
             turn.answers.push(Answered::Parcel(waiter.reply, Err(Error::QueueDoesNotExist)));
         }
         let info = &hosted.info;
-        turn.ops.push(Op::Delete(queue_key(info.slot, key)));
-        turn.ops.extend(self.tasks.forget(key));
+        turn.ops.push(Op::Delete(queue_key(info.slot, &info.key)));
+        turn.ops.extend(self.tasks.forget(&info.key));
         bury(turn, info);
-        if self.options.sixty_second_rules {
-            self.forget_tombstones(turn);
-            let row = TombstoneRow { deleted_at: turn.now };
-            turn.ops.push(Op::Put(tombstone_key(info.slot, key), encode(&row)));
-            self.tombstones.insert(key.clone(), turn.now);
-        }
-        turn.published.push((info.slot, key.clone(), None));
-        Ok(())
+        turn.published.push((info.slot, info.key.clone(), None));
     }
 
     /// Empties a queue: it goes on under a new generation.

@@ -115,6 +115,7 @@ impl QueueInfo {
             created_at: row.created_at,
             modified_at: row.modified_at,
             purged_at: row.purged_at,
+            paused: row.paused,
         }
     }
 
@@ -128,6 +129,7 @@ impl QueueInfo {
             created_at: self.created_at,
             modified_at: self.modified_at,
             purged_at: self.purged_at,
+            paused: self.paused,
         }
     }
 }

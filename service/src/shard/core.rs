@@ -23,7 +23,7 @@ use crate::engine::command::{Command, Effects, Outcome};
 use crate::env::SeededRng;
 use crate::error::Error;
 use crate::model::fifo::Seq;
-use crate::model::queue::{QueueId, QueueKey};
+use crate::model::queue::{Paused, QueueId, QueueKey};
 use crate::model::time::Timestamp;
 use crate::store::values::TurnRow;
 use crate::store::{Store, StoreError};
@@ -228,6 +228,14 @@ impl ShardCore {
                 let result = self.update(turn, &key, change);
                 turn.answers.push(Answered::Info(reply, result));
             }
+            Request::Pause { key, change, reply } => {
+                let result = self.pause(turn, &key, change);
+                turn.answers.push(Answered::Info(reply, result));
+            }
+            Request::Reset { reply } => {
+                let result = self.reset(turn)?;
+                turn.answers.push(Answered::Unit(reply, result));
+            }
             Request::Delete { key, reply } => {
                 let result = self.delete(turn, &key);
                 turn.answers.push(Answered::Unit(reply, result));
@@ -254,8 +262,13 @@ impl ShardCore {
             turn.answers.push(Answered::Parcel(reply, Err(Error::QueueDoesNotExist)));
             return Ok(());
         };
+        let paused = self.paused(index);
         let receive = match &command {
             Command::Receive(receive) => Some(*receive),
+            Command::Send(_) if paused.send => {
+                turn.answers.push(Answered::Parcel(reply, Err(Error::QueuePaused)));
+                return Ok(());
+            }
             _ => None,
         };
         if receive.is_some() {
@@ -266,7 +279,10 @@ impl ShardCore {
             // First come, first served.
             self.serve(turn, index)?;
         }
-        let result = self.try_perform(turn, index, &mut command)?;
+        let result = match receive {
+            Some(_) if paused.receive => Ok(Outcome::Received(Vec::new())),
+            _ => self.try_perform(turn, index, &mut command)?,
+        };
         let draining = self.options.draining.load(Ordering::Acquire);
         match (result, receive, patience) {
             (Ok(Outcome::Received(messages)), Some(receive), Some(patience))
@@ -277,6 +293,10 @@ impl ShardCore {
             (result, ..) => self.send_back(turn, index, reply, result),
         }
         Ok(())
+    }
+
+    fn paused(&self, index: usize) -> Paused {
+        self.queues[index].as_ref().map_or(Paused::default(), |hosted| hosted.info.paused)
     }
 
     /// Serves waiters and moves messages until neither has anything left to do.
@@ -297,7 +317,8 @@ impl ShardCore {
     pub(super) fn serve(&mut self, turn: &mut Turn, index: usize) -> Result<(), StoreError> {
         for _ in 0..SERVED_PER_TURN_MAX {
             let Some(hosted) = &self.queues[index] else { return Ok(()) };
-            if !self.waiters.any(index) || !hosted.queue.has_work() {
+            let idle = !self.waiters.any(index) || !hosted.queue.has_work();
+            if idle || hosted.info.paused.receive {
                 return Ok(());
             }
             let Some((ticket, waiter)) = self.waiters.take_first(index) else { return Ok(()) };

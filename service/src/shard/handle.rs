@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::catalogue::Catalogue;
+use super::checkpoints::Backups;
 use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, Room, Watch};
 use super::ids::IdHasher;
@@ -26,7 +27,7 @@ use crate::limits::MOVE_TASKS_ACTIVE_MAX;
 use crate::model::attributes::QueueSettings;
 use crate::model::message::{NewMessage, ReceivedMessage, Sent};
 use crate::model::queue::{
-    AccountId, Generation, QueueId, QueueKey, QueueKind, QueueName, Region, Slot,
+    AccountId, Generation, Paused, QueueId, QueueKey, QueueKind, QueueName, Region, Slot,
 };
 use crate::model::receipt::{ReceiptHandle, ReceiptKey};
 use crate::model::task::{MoveTask, TaskId};
@@ -60,6 +61,8 @@ pub struct QueueInfo {
     pub modified_at: Timestamp,
     /// The last purge.
     pub purged_at: Option<Timestamp>,
+    /// What it does not do at present.
+    pub paused: Paused,
 }
 
 impl QueueInfo {
@@ -80,6 +83,15 @@ pub struct ReceiveRequest {
     pub wait: Millis,
     /// FIFO: `ReceiveRequestAttemptId`.
     pub attempt_id: Option<String>,
+}
+
+/// What to pause, or to go on with: `None` leaves it as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pause {
+    /// Whether receives are held up.
+    pub receive: Option<bool>,
+    /// Whether sends are.
+    pub send: Option<bool>,
 }
 
 /// Decides inside the owning shard whether an existing queue answers a CreateQueue.
@@ -114,6 +126,8 @@ pub(super) struct Inner {
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) watch: Mutex<Option<Watch>>,
     pub(super) store: Arc<dyn Store>,
+    /// `None` where the store has no files.
+    pub(super) backups: Option<Backups>,
 }
 
 impl Shards {
@@ -170,6 +184,27 @@ impl Shards {
     pub async fn update(&self, key: &QueueKey, change: Change) -> Result<Arc<QueueInfo>, Error> {
         self.needs(Room::Short)?;
         self.ask(slot_of(key), |reply| Request::Update { key: key.clone(), change, reply }).await
+    }
+
+    /// Holds up receives, sends or both, or lets them go on: from the answer on nothing gets through,
+    /// or everything. Deletes, changes of visibility, moves and expiry go on.
+    pub async fn pause(&self, key: &QueueKey, change: Pause) -> Result<Arc<QueueInfo>, Error> {
+        self.needs(Room::Short)?;
+        self.ask(slot_of(key), |reply| Request::Pause { key: key.clone(), change, reply }).await
+    }
+
+    /// Deletes every queue of every account and everything in them.
+    pub async fn reset(&self) -> Result<(), Error> {
+        self.needs(Room::Short)?;
+        let map = self.inner.map;
+        // What was under way from one shard to another in the first round, the second finds.
+        let rounds = if map.shards() > 1 { 2 } else { 1 };
+        for shard in (0..rounds).flat_map(|_| 0..map.shards()) {
+            for slot in map.slots(shard).take(1) {
+                self.ask(slot, |reply| Request::Reset { reply }).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Messages by state.
@@ -437,7 +472,7 @@ impl Shards {
     }
 
     /// Refuses what the room on the disk does not allow.
-    fn needs(&self, needed: Room) -> Result<(), Error> {
+    pub(super) fn needs(&self, needed: Room) -> Result<(), Error> {
         match (self.inner.free_space.room(), needed) {
             (Room::Ample, _) | (Room::Short, Room::Short) => Ok(()),
             _ => Err(busy("There is not enough free space on the server's disk.")),
@@ -552,7 +587,7 @@ fn describe(error: EntryError, handle: String, seconds: u32) -> Error {
     }
 }
 
-fn busy(why: &'static str) -> Error {
+pub(super) fn busy(why: &'static str) -> Error {
     Error::ServiceUnavailable(why.into())
 }
 

@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod catalogue;
+pub mod checkpoints;
 pub mod core;
 mod driver;
 pub mod engine_time;

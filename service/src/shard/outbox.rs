@@ -244,6 +244,38 @@ impl ShardCore {
         }
     }
 
+    /// Drops what has left this shard's queues and has not arrived. Only when there is no queue left
+    /// anywhere that it could belong to.
+    pub(super) fn drop_outbox(&mut self, turn: &mut Turn) -> Result<(), StoreError> {
+        let mut ops = Vec::new();
+        let mut dropped = 0;
+        for slot in self.options.map.slots(self.options.shard) {
+            let range = outbox_range(slot);
+            let space = range.from.space;
+            let mut from = range.from.clone();
+            loop {
+                let page = self.options.store.scan(&from, &range.to, RESCAN_LIMIT)?;
+                dropped += page.rows.len() as u64;
+                match page.next {
+                    None if from == range.from => {
+                        let delete = |(bytes, _)| Op::Delete(Key { space, bytes });
+                        ops.extend(page.rows.into_iter().map(delete));
+                        break;
+                    }
+                    // Too many to name each.
+                    None => {
+                        ops.push(Op::DeleteRange(range.from, range.to));
+                        break;
+                    }
+                    Some(bytes) => from = Key { space, bytes },
+                }
+            }
+        }
+        self.stats().outbox.sub(dropped);
+        turn.ops.append(&mut ops);
+        Ok(())
+    }
+
     /// Whose row it is: the shard of the queue it is addressed to.
     fn addressee(&self, key: &OutboxKey, row: &OutboxRow) -> usize {
         let target = QueueKey::parse_arn(&row.target_arn);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::handle::{Change, Check, QueueInfo, Tags};
+use super::handle::{Change, Check, Pause, QueueInfo, Tags};
 use crate::engine::command::{Command, Outcome, Receipt};
 use crate::engine::queue::Counters;
 use crate::error::Error;
@@ -43,6 +43,20 @@ pub enum Request {
         change: Change,
         /// The changed queue.
         reply: Reply<Arc<QueueInfo>>,
+    },
+    /// Pause a queue, or let it go on.
+    Pause {
+        /// Which queue.
+        key: QueueKey,
+        /// What to pause.
+        change: Pause,
+        /// The changed queue.
+        reply: Reply<Arc<QueueInfo>>,
+    },
+    /// Delete every queue of the shard, and whatever else belongs to clients.
+    Reset {
+        /// When everything is gone.
+        reply: Reply<()>,
     },
     /// Delete a queue.
     Delete {

@@ -1,6 +1,7 @@
 //! Starting and stopping: from the rows an earlier process left to shards that answer. Costs a read
 //! per queue and per message in flight, whatever the backlog.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
 use super::catalogue::Catalogue;
+use super::checkpoints::Backups;
 use super::core::{CoreOptions, ShardCore};
 use super::driver::{Driver, spawn_compactor};
 use super::engine_time::EngineTime;
@@ -38,9 +40,6 @@ use crate::store::{Batch, Durability, Key, Limit, Op, Space, Store, StoreError};
 
 /// Rows one read of a start loads.
 const LOAD_LIMIT: Limit = Limit { rows: 10_000, bytes: 8 * 1024 * 1024 };
-
-/// The start epoch is the upper 24 bits of every sequence number.
-const EPOCH_MAX: u32 = (1 << 24) - 1;
 
 /// Room in a mailbox beside the requests that are admitted at the edge: hints and returns.
 const MAILBOX_EXTRA: usize = 1_024;
@@ -82,6 +81,8 @@ pub struct StartOptions {
     pub parked_polls_max: usize,
     /// The disk to watch; `None` where nothing is written to one.
     pub free_space: Option<FreeSpaceOptions>,
+    /// Where checkpoints are kept; `None` where the store has no files.
+    pub checkpoints: Option<PathBuf>,
 }
 
 impl StartOptions {
@@ -100,6 +101,7 @@ impl StartOptions {
             requests_max: 10_000,
             parked_polls_max: 100_000,
             free_space: None,
+            checkpoints: None,
         }
     }
 }
@@ -138,7 +140,7 @@ impl Foundation {
             Some(row) => decode(row)?,
             None => ServerRow { epoch: 0, secret: os_random(), clock_offset: Millis(0) },
         };
-        if server.epoch == EPOCH_MAX {
+        if server.epoch >= ServerRow::EPOCH_MAX {
             return Err(StoreError::Corrupt("this folder was started 16 million times".into()));
         }
         server.epoch += 1;
@@ -344,6 +346,7 @@ impl Shards {
             threads: Mutex::new(threads),
             watch: Mutex::new(watch),
             store,
+            backups: options.checkpoints.map(Backups::new),
         };
         Ok((Shards { inner: Arc::new(inner) }, failure))
     }

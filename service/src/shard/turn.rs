@@ -100,8 +100,12 @@ impl ShardCore {
             self.answer_unsynced(turn);
             self.sync()?;
         }
-        for (slot, key, info) in turn.published.drain(..) {
-            self.options.catalogue.publish(slot, [(key, info)]);
+        // A map of all queues of a slot is replaced: not once for each of them, where it is all.
+        let mut published = std::mem::take(&mut turn.published).into_iter().peekable();
+        while let Some((slot, key, info)) = published.next() {
+            let more = std::iter::from_fn(|| published.next_if(|(next, ..)| *next == slot));
+            let more = more.map(|(_, key, info)| (key, info));
+            self.options.catalogue.publish(slot, std::iter::once((key, info)).chain(more));
         }
         for (slot, generation) in turn.dead.drain(..) {
             self.reclaim.bury(slot, generation, turn.boot);

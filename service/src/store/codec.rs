@@ -13,7 +13,7 @@ use super::{Op, StoreError};
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
 use crate::model::message::MessageId;
-use crate::model::queue::{Generation, QueueId, QueueKey, Slot};
+use crate::model::queue::{Generation, Paused, QueueId, QueueKey, Slot};
 use crate::model::rows::{
     DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead, MessageRow, Moved,
     Place, RowKey, Write,
@@ -345,6 +345,9 @@ struct QueueJson {
     created_at_ms: u64,
     modified_at_ms: u64,
     purged_at_ms: Option<u64>,
+    /// Absent where nothing is paused, as in rows from before there was such a thing.
+    #[serde(default, skip_serializing_if = "Paused::is_nothing")]
+    paused: Paused,
 }
 
 impl Value for QueueRow {
@@ -363,6 +366,7 @@ impl Value for QueueRow {
             created_at_ms: self.created_at.0,
             modified_at_ms: self.modified_at.0,
             purged_at_ms: self.purged_at.map(|at| at.0),
+            paused: self.paused,
         };
         let json = serde_json::to_vec(&json)
             .expect("plain structs with text keys and no fallible serializer always serialize");
@@ -380,6 +384,7 @@ impl Value for QueueRow {
             created_at: Timestamp(json.created_at_ms),
             modified_at: Timestamp(json.modified_at_ms),
             purged_at: json.purged_at_ms.map(Timestamp),
+            paused: json.paused,
         })
     }
 }

@@ -5,7 +5,9 @@
 //! DIR/FORMAT       a number, as text
 //! DIR/lock         held by the running server
 //! DIR/db/          the database
+//! DIR/checkpoints/ copies of it (`checkpoints.rs`)
 //! DIR/damaged-1/   logs set aside by a recovery; nobody reads them but people
+//! DIR/restore.new/ what a restore that has not ended is making
 //! ```
 
 use std::fs::{self, File};
@@ -18,6 +20,12 @@ use super::StoreError;
 
 /// The format this version writes. It reads this one and every older one.
 pub const FORMAT: u32 = 1;
+
+/// What a checkpoint says about itself, in its folder.
+pub const CHECKPOINT: &str = "CHECKPOINT";
+
+/// The folder inside a data folder in which a restore prepares everything.
+pub(super) const RESTORE_DRAFT: &str = "restore.new";
 
 /// Why a data folder could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +43,44 @@ pub enum OpenError {
         dir: PathBuf,
         /// What its `FORMAT` file says.
         found: u32,
+    },
+    /// A copy that is to stay as it is.
+    #[error(
+        "{0} is a checkpoint, which no server may change: `stanchiond restore --from {0} --data \
+         DIR` makes a data folder of it"
+    )]
+    IsACheckpoint(PathBuf),
+    /// Somebody else's folder, or a checkpoint that was not finished.
+    #[error("{0} is not a checkpoint: it has no file CHECKPOINT that could be read")]
+    NotACheckpoint(PathBuf),
+    /// A restore would have to overwrite something.
+    #[error(
+        "{dir} is not empty: it holds {found}. A checkpoint is restored into a new or empty folder"
+    )]
+    NotEmpty {
+        /// The folder.
+        dir: PathBuf,
+        /// The first thing in it.
+        found: String,
+    },
+    /// A restore died.
+    #[error("a restore into {0} was not finished: run it again")]
+    RestoreUnfinished(PathBuf),
+    /// For whoever only looks: a start would have to decide what the damage means.
+    #[error(
+        "the log of {dir} is damaged: log {log} cannot be read from byte {offset} on, and {later} \
+         intact records lie behind. A start, or `stanchiond repair`, finds out whether anything \
+         acknowledged is gone"
+    )]
+    DamagedLog {
+        /// The folder.
+        dir: PathBuf,
+        /// The log's number.
+        log: u64,
+        /// Where its last good record ends.
+        offset: u64,
+        /// Intact records behind the damage.
+        later: u64,
     },
     /// `FORMAT` is missing beside a database, or is no number.
     #[error("{0} is not a data folder of stanchiond: its FORMAT file is missing or not a number")]
@@ -89,6 +135,12 @@ impl DataFolder {
     /// format is known to be ours.
     pub fn open(dir: &Path) -> Result<DataFolder, OpenError> {
         fs::create_dir_all(dir).map_err(|error| refused(dir, dir, error))?;
+        if dir.join(CHECKPOINT).exists() {
+            return Err(OpenError::IsACheckpoint(dir.to_owned()));
+        }
+        if dir.join(RESTORE_DRAFT).exists() {
+            return Err(OpenError::RestoreUnfinished(dir.to_owned()));
+        }
         let known = check_format(dir)?;
         let lock = lock(dir)?;
         if !known {
@@ -109,7 +161,7 @@ impl DataFolder {
 }
 
 /// Whether there is a `FORMAT` file; it is then one we know.
-fn check_format(dir: &Path) -> Result<bool, OpenError> {
+pub(super) fn check_format(dir: &Path) -> Result<bool, OpenError> {
     let path = dir.join("FORMAT");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
@@ -129,10 +181,16 @@ fn check_format(dir: &Path) -> Result<bool, OpenError> {
     }
 }
 
-fn lock(dir: &Path) -> Result<File, OpenError> {
+/// Keeps everybody else out for as long as the file is open.
+pub(super) fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| refused(dir, &path, error))?;
+    lock_file(dir, path, file)
+}
+
+/// Takes the lock, or says who has it.
+pub(super) fn lock_file(dir: &Path, path: PathBuf, file: File) -> Result<File, OpenError> {
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse(dir.to_owned())),
@@ -141,7 +199,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 /// All of the file or none of it: a torn `FORMAT` would lock people out.
-fn write_format(dir: &Path) -> Result<(), OpenError> {
+pub(super) fn write_format(dir: &Path) -> Result<(), OpenError> {
     let (draft, path) = (dir.join("FORMAT.new"), dir.join("FORMAT"));
     let write = || {
         let mut file = File::create(&draft)?;
@@ -159,7 +217,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// A failure to write, in the words that help: people mount folders read-only by mistake.
-fn refused(dir: &Path, path: &Path, error: io::Error) -> OpenError {
+pub(super) fn refused(dir: &Path, path: &Path, error: io::Error) -> OpenError {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     match error.kind() {
         PermissionDenied | ReadOnlyFilesystem => {

@@ -148,6 +148,11 @@ pub fn messages_range(slot: Slot, generation: Generation, lane: Lane, from: Seq)
     }
 }
 
+/// All message rows of a generation, of both lanes.
+pub fn all_messages_range(slot: Slot, generation: Generation) -> KeyRange {
+    under(Builder::messages(slot).u64(generation.0).done())
+}
+
 /// All delivery rows of a generation.
 pub fn deliveries_range(slot: Slot, generation: Generation) -> KeyRange {
     under(Builder::state(slot, tag::DELIVERY).u64(generation.0).done())
@@ -172,6 +177,26 @@ pub fn members_range(slot: Slot, generation: Generation, group: GroupHash, from:
         from: row_key(slot, generation, &RowKey::Member(group, from)),
         to: after(row_key(slot, generation, &RowKey::Member(group, Seq::MAX))),
     }
+}
+
+/// All timers of a generation.
+pub fn all_timers_range(slot: Slot, generation: Generation) -> KeyRange {
+    under(Builder::state(slot, tag::TIMER).u64(generation.0).done())
+}
+
+/// All groups of a generation.
+pub fn groups_range(slot: Slot, generation: Generation) -> KeyRange {
+    under(Builder::state(slot, tag::GROUP).u64(generation.0).done())
+}
+
+/// Never-received messages of all groups of a generation.
+pub fn all_members_range(slot: Slot, generation: Generation) -> KeyRange {
+    under(Builder::state(slot, tag::MEMBER).u64(generation.0).done())
+}
+
+/// The whole line of a generation.
+pub fn whole_line_range(slot: Slot, generation: Generation) -> KeyRange {
+    under(Builder::state(slot, tag::LINE).u64(generation.0).done())
 }
 
 /// Groups in line from a place on, before the places of a `seq`.
@@ -199,7 +224,7 @@ pub fn dedup_before_range(slot: Slot, bucket: DedupBucket) -> KeyRange {
 /// to reclaim after a purge or a queue deletion. Messages first, the hint last.
 pub fn generation_ranges(slot: Slot, generation: Generation) -> Vec<KeyRange> {
     let state = [tag::DELIVERY, tag::TIMER, tag::GROUP, tag::MEMBER, tag::LINE, tag::HINT];
-    let messages = under(Builder::messages(slot).u64(generation.0).done());
+    let messages = all_messages_range(slot, generation);
     let state = state.map(|tag| under(Builder::state(slot, tag).u64(generation.0).done()));
     std::iter::once(messages).chain(state).collect()
 }
@@ -368,6 +393,52 @@ pub fn parse_turn_key(key: &[u8]) -> Result<u16, StoreError> {
     parts.tag(tag::TURN)?;
     let shard = parts.u16()?;
     parts.end(shard)
+}
+
+/// A key of the space `State`, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateKey {
+    /// Of the [`ServerRow`](super::values::ServerRow).
+    Server,
+    /// Of a shard's [`TurnRow`](super::values::TurnRow).
+    Turn(u16),
+    /// Of a [`QueueRow`](super::values::QueueRow).
+    Queue(QueueKey),
+    /// Of a [`TombstoneRow`](super::values::TombstoneRow).
+    Tombstone(QueueKey),
+    /// Of a [`DeadRow`](super::values::DeadRow).
+    Dead(Generation),
+    /// Of an [`OutboxRow`](super::values::OutboxRow).
+    Outbox(OutboxKey),
+    /// Of a [`HintRow`](crate::model::rows::HintRow).
+    Hint(Generation),
+    /// Of one of a queue's own rows.
+    Row(Generation, RowKey),
+}
+
+/// Whatever key of the space `State` this is, and the slot it belongs to.
+pub fn parse_state_key(key: &[u8]) -> Result<(Slot, StateKey), StoreError> {
+    let mut parts = Parts { key, rest: key };
+    let slot = Slot(parts.u8()?);
+    let parsed = match parts.u8()? {
+        tag::SERVER => parts.end(StateKey::Server)?,
+        tag::TURN => StateKey::Turn(parse_turn_key(key)?),
+        tag::QUEUE => StateKey::Queue(parse_queue_key(key)?.1),
+        tag::TOMBSTONE => StateKey::Tombstone(parse_tombstone_key(key)?.1),
+        tag::DEAD => StateKey::Dead(parse_dead_key(key)?.1),
+        tag::OUTBOX => StateKey::Outbox(parse_outbox_key(key)?),
+        tag::HINT => StateKey::Hint(parse_hint_key(key)?.1),
+        _ => {
+            let (_, generation, row) = parse_row_key(Space::State, key)?;
+            StateKey::Row(generation, row)
+        }
+    };
+    Ok((slot, parsed))
+}
+
+/// Everything of one slot in a space.
+pub fn slot_range(space: Space, slot: Slot) -> KeyRange {
+    under(Key { space, bytes: vec![slot.0] })
 }
 
 /// Everything of a space: for `verify`, tests and a look at the disk.

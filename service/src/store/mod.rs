@@ -2,6 +2,7 @@
 //! object store. Nothing above this trait knows a column family, and nothing in it knows what a
 //! visibility timeout is.
 
+pub mod checkpoints;
 pub mod codec;
 pub mod format;
 pub mod keys;

@@ -2,6 +2,7 @@
 
 mod options;
 mod recovery;
+mod restore;
 mod view;
 mod wal;
 
@@ -19,6 +20,8 @@ pub use self::options::RocksOptions;
 use self::options::{WalTracking, open_db};
 pub use self::recovery::{Loss, Recovered};
 use self::recovery::{log_bytes, recover};
+pub use self::restore::restore;
+pub use self::view::RocksView;
 use self::view::{View, family, store_error};
 use super::codec::decode;
 use super::format::{DataFolder, OpenError};
@@ -174,6 +177,10 @@ impl Store for RocksStore {
     }
 
     fn checkpoint(&self, to: &Path) -> Result<(), StoreError> {
+        // What is in the log after a failed sync nobody knows.
+        if let Some(error) = self.failed.get() {
+            return Err(error.clone());
+        }
         let checkpoint = Checkpoint::new(&self.db).map_err(store_error)?;
         checkpoint.create_checkpoint(to).map_err(store_error)
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::attributes::QueueSettings;
-use crate::model::queue::{Generation, QueueId};
+use crate::model::queue::{Generation, Paused, QueueId};
 use crate::model::rows::{DeliveryRow, MessageRow, Moved, Place};
 use crate::model::time::{Millis, Timestamp};
 
@@ -18,6 +18,11 @@ pub struct ServerRow {
     pub secret: [u8; 32],
     /// How far virtual time is ahead of real time. Only grows.
     pub clock_offset: Millis,
+}
+
+impl ServerRow {
+    /// The last start there can be: the epoch is the upper 24 bits of every sequence number.
+    pub const EPOCH_MAX: u32 = (1 << 24) - 1;
 }
 
 impl std::fmt::Debug for ServerRow {
@@ -61,6 +66,8 @@ pub struct QueueRow {
     pub modified_at: Timestamp,
     /// The last purge.
     pub purged_at: Option<Timestamp>,
+    /// What it does not do at present.
+    pub paused: Paused,
 }
 
 /// The name of a deleted queue, which may have to rest before it is used again.

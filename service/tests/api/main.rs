@@ -3,6 +3,7 @@
 
 mod json;
 mod move_tasks;
+mod operations;
 mod query;
 mod rules;
 mod server;

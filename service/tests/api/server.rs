@@ -82,9 +82,17 @@ impl Server {
     }
 
     pub(crate) async fn ask(&self, action: &str, input: Value) -> Answer {
-        let headers = format!(
-            "Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: AmazonSQS.{action}\r\n"
-        );
+        self.ask_target(&format!("AmazonSQS.{action}"), input).await
+    }
+
+    /// As [`Server::ask`], an action of our own.
+    pub(crate) async fn admin(&self, action: &str, input: Value) -> Answer {
+        self.ask_target(&format!("Stanchion.{action}"), input).await
+    }
+
+    async fn ask_target(&self, target: &str, input: Value) -> Answer {
+        let headers =
+            format!("Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: {target}\r\n");
         self.post(&headers, &input.to_string()).await
     }
 
@@ -100,11 +108,7 @@ impl Server {
 
     /// Status, shape, Query error and text of an action that fails.
     pub(crate) async fn error(&self, action: &str, input: Value) -> (u16, String, String, String) {
-        let answer = self.ask(action, input).await;
-        let body: Value = serde_json::from_str(&answer.body).unwrap();
-        let text = |name: &str| body[name].as_str().unwrap_or_default().to_string();
-        let query = answer.header("x-amzn-query-error").unwrap_or_default();
-        (answer.status, text("__type"), query, text("message"))
+        self.ask(action, input).await.error()
     }
 
     pub(crate) async fn create(&self, name: &str, attributes: Value) -> String {
@@ -136,6 +140,14 @@ impl Answer {
         let body = bytes.get(end..end + length)?;
         answer.body = String::from_utf8(body.to_vec()).unwrap();
         Some((answer, end + length))
+    }
+
+    /// Status, shape, Query error and text of what must be an error.
+    pub(crate) fn error(&self) -> (u16, String, String, String) {
+        let body: Value = serde_json::from_str(&self.body).unwrap();
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_string();
+        let query = self.header("x-amzn-query-error").unwrap_or_default();
+        (self.status, text("__type"), query, text("message"))
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<String> {

@@ -1,12 +1,16 @@
 //! What clients ask, and what they make of the answers.
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use stanchion_service::engine::command::{Delivered, Outcome, Receipt};
 use stanchion_service::error::Error;
+use stanchion_service::model::digest::md5_of_body;
+use stanchion_service::model::message::{Attributes, Content, MessageId};
 use stanchion_service::model::queue::QueueId;
 use stanchion_service::shard::request::Parcel;
+use stanchion_service::store::payload::{decode_payload, encode_payload};
 
 /// Something a client waits for.
 pub(crate) struct Pending {
@@ -78,8 +82,25 @@ impl Pending {
     }
 }
 
+/// A letter as it is sent: its body is its number.
+pub(crate) fn payload_of(id: &MessageId, letter: usize) -> Bytes {
+    let body = Bytes::from(letter.to_string());
+    let content = Content {
+        body_md5: md5_of_body(&body),
+        body,
+        attributes: Attributes::new(),
+        attributes_md5: None,
+        trace_header: None,
+        sender_id: String::new(),
+        group_id: None,
+        deduplication_id: None,
+    };
+    encode_payload(id, &content)
+}
+
 /// The number of the letter that a message is.
 pub(crate) fn letter_of(delivered: &Delivered) -> usize {
-    let text = std::str::from_utf8(&delivered.message.payload).expect("letters are numbered");
+    let (_, content) = decode_payload(delivered.message.payload.clone()).expect("it was encoded");
+    let text = std::str::from_utf8(&content.body).expect("letters are numbered");
     text.parse().expect("letters are numbered")
 }

@@ -28,9 +28,10 @@ use stanchion_service::shard::stats::ShardStats;
 use stanchion_service::store::keys::{deliveries_range, messages_range, slot_of};
 use stanchion_service::store::memory::{Crash, Fault, MemoryStore};
 use stanchion_service::store::{Limit, Store};
+use stanchion_service::verify::verify;
 
 use crate::auditor::{Auditor, QueueFacts};
-use crate::client::{Answer, Asked, Came, Held, Pending, letter_of};
+use crate::client::{Answer, Asked, Came, Held, Pending, letter_of, payload_of};
 
 /// A queue of the play.
 struct Stage {
@@ -228,9 +229,10 @@ impl World {
             let delay = delayed.then(|| Millis(self.below(10_000)));
             let number = self.auditor.writes(queue, group, dedup, now_ms);
             numbers.push(number);
+            let id = self.auditor.letters[number].id;
             batch.push(Incoming {
-                id: self.auditor.letters[number].id,
-                payload: number.to_string().into_bytes().into(),
+                id,
+                payload: payload_of(&id, number),
                 delay,
                 group: group.map(|group| GroupHash(1000 + u128::from(group))),
                 dedup: dedup.map(|dedup| DedupHash(u128::from(dedup))),
@@ -499,6 +501,8 @@ impl World {
             }
         };
         self.store = self.store.crash(end);
+        let found = verify(&*self.store.snapshot().expect("memory can be read"));
+        assert_eq!(found.told, [""; 0], "what a crash leaves behind is whole");
         self.start();
         // A queue whose creation was lost with its deletion known: its user makes it again.
         for queue in 0..STAGES.len() {

@@ -14,7 +14,7 @@ use stanchion_service::model::message::{
     Attribute, AttributeValue, Attributes, Content, MessageId,
 };
 use stanchion_service::model::policy::queue_policy::QueuePolicy;
-use stanchion_service::model::queue::{Generation, QueueId, QueueKey, QueueKind, Slot};
+use stanchion_service::model::queue::{Generation, Paused, QueueId, QueueKey, QueueKind, Slot};
 use stanchion_service::model::rows::{
     DedupBucket, DedupKey, DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead,
     MessageRow, Moved, Place, RowKey, Write,
@@ -207,6 +207,7 @@ prop_compose! {
         purged_at in option::of(timestamps()),
         fifo: bool,
         policy in option::of(policies()),
+        paused: [bool; 2],
         tags in btree_map(".{1,20}", ".{0,20}", 0..5),
     ) -> QueueRow {
         let kind = if fifo { QueueKind::Fifo } else { QueueKind::Standard };
@@ -219,6 +220,7 @@ prop_compose! {
             created_at: Timestamp(created_at),
             modified_at: Timestamp(modified_at),
             purged_at,
+            paused: Paused { receive: paused[0], send: paused[1] },
         }
     }
 }
@@ -591,6 +593,7 @@ fn golden() -> String {
         created_at: Timestamp(1_700_000_000_000),
         modified_at: Timestamp(1_700_000_001_000),
         purged_at: Some(Timestamp(1_700_000_002_000)),
+        paused: Paused::default(),
     };
     line("queue", keys::queue_key(keys::slot_of(&name), &name), encode(&queue));
     let tombstone = TombstoneRow { deleted_at: Timestamp(1_700_000_003_000) };

@@ -4,4 +4,6 @@
 mod damage;
 mod encoding;
 #[cfg(feature = "rocksdb")]
+mod restore;
+#[cfg(feature = "rocksdb")]
 mod rocks;

@@ -10,7 +10,7 @@ use super::receive_message::SYSTEM_ATTRIBUTES;
 use crate::api::error_table::{ROWS, Row};
 use crate::limits::{self, Limits, RELAXED, STANDARD, STRICT};
 use crate::model::attributes::{self, ATTRIBUTES, QueueAttribute, QueueSettings, View};
-use crate::model::queue::{QueueKey, QueueKind};
+use crate::model::queue::{Paused, QueueKey, QueueKind};
 use crate::model::time::Timestamp;
 
 /// What one thing does otherwise than at AWS.
@@ -148,6 +148,7 @@ const COMMON_ERRORS: &[AwsError] = &[
 ];
 
 const ERROR_DIFFERENCES: &[Difference] = &[
+    differs("RequestThrottled", "only for sends that `PauseQueue` holds up; nothing is throttled"),
     differs("InvalidIdFormat", "never given: part of `ReceiptHandleIsInvalid`, as at AWS today"),
     differs("InvalidQueryParameter", "never given: unknown parameters are passed over"),
     differs("InvalidParameterCombination", "only for parameters of our own"),
@@ -301,6 +302,7 @@ fn default(attribute: &QueueAttribute) -> Option<String> {
         settings: &settings,
         created_at: Timestamp(0),
         modified_at: Timestamp(0),
+        paused: Paused::default(),
         messages: [0; 3],
     })
 }

@@ -53,6 +53,7 @@ pub fn view(queue: &QueueInfo) -> View<'_> {
         settings: &queue.settings,
         created_at: queue.created_at,
         modified_at: queue.modified_at,
+        paused: queue.paused,
         messages: [0; 3],
     }
 }
@@ -62,7 +63,8 @@ fn select(names: &[String], limits: &Limits) -> Result<Vec<&'static QueueAttribu
     let mut rows = Vec::with_capacity(names.len());
     for name in names {
         match name.as_str() {
-            "All" => rows.extend(ATTRIBUTES),
+            // All that AWS has: what clients do not know they have to ask for.
+            "All" => rows.extend(ATTRIBUTES.iter().filter(|row| !row.is_own())),
             name => rows.push(attributes::find(name, limits)?),
         }
     }

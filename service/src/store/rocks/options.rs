@@ -48,22 +48,35 @@ pub(super) fn open_db(
     tracking: WalTracking,
 ) -> Result<DB, StoreError> {
     let cache = Cache::new_lru_cache(options.memory_bytes);
+    let db_options = db_options(options, &cache, tracking);
+    DB::open_cf_descriptors(&db_options, path, families(options, &cache)).map_err(store_error)
+}
+
+/// Opens the database in a folder to look at it: not a byte is written.
+pub(super) fn open_db_read_only(path: &Path, options: &RocksOptions) -> Result<DB, StoreError> {
+    let cache = Cache::new_lru_cache(options.memory_bytes);
+    let mut db_options = db_options(options, &cache, WalTracking::On);
+    db_options.create_if_missing(false);
+    db_options.create_missing_column_families(false);
+    DB::open_cf_descriptors_read_only(&db_options, path, families(options, &cache), false)
+        .map_err(store_error)
+}
+
+fn families(options: &RocksOptions, cache: &Cache) -> [ColumnFamilyDescriptor; 2] {
     use DBCompressionType::{Lz4, None};
-    let mut messages = family_options(options, &cache, 16 << 10);
+    let mut messages = family_options(options, cache, 16 << 10);
     // Messages are written in the order of their keys, so their tables do not overlap, and go down
     // the levels by renaming. That works only where all levels compress alike.
     messages.set_compression_type(Lz4);
     // Quick to give up on what does not compress; text still shrinks to a half or less.
     messages.set_compression_options(-14, LZ4_HASTE, 0, 0);
-    let mut state = family_options(options, &cache, 4 << 10);
+    let mut state = family_options(options, cache, 4 << 10);
     // What lives short is not worth compressing.
     state.set_compression_per_level(&[None, None, Lz4, Lz4, Lz4, Lz4, Lz4]);
-    let families = [
+    [
         ColumnFamilyDescriptor::new(MESSAGES, messages),
         ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, state),
-    ];
-    let db_options = db_options(options, &cache, tracking);
-    DB::open_cf_descriptors(&db_options, path, families).map_err(store_error)
+    ]
 }
 
 fn db_options(options: &RocksOptions, cache: &Cache, tracking: WalTracking) -> Options {

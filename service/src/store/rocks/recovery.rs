@@ -58,7 +58,7 @@ pub(super) fn recover(
     let logs = Logs::find(&db).map_err(disk)?;
     let check = logs.check().map_err(disk)?;
     let Some(damage) = check.damage else { return Ok(None) };
-    if damage.torn && check.later_records == 0 && check.synced_up_to.is_empty() {
+    if is_unfinished(&check) {
         let Damage { log, offset, .. } = damage;
         tracing::info!(log, offset, "the log ends inside a record that was never finished");
         return Ok(None);
@@ -83,6 +83,27 @@ pub(super) fn recover(
          aside"
     );
     Ok(Some(Recovered { aside, dropped_records, lost_turns }))
+}
+
+/// Looks at the logs of a database, and finds fault with whatever `recover` would do something about.
+pub(super) fn inspect(dir: &Path, db: &Path) -> Result<(), OpenError> {
+    let check = Logs::find(db).and_then(|logs| logs.check());
+    let check = check.map_err(|error| OpenError::Io { path: db.to_owned(), error })?;
+    match check.damage {
+        Some(Damage { log, offset, .. }) if !is_unfinished(&check) => Err(OpenError::DamagedLog {
+            dir: dir.to_owned(),
+            log,
+            offset,
+            later: check.later_records,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Nothing is wrong but that the last record ends too early: RocksDB drops it by itself.
+fn is_unfinished(check: &LogCheck) -> bool {
+    let torn = check.damage.is_some_and(|damage| damage.torn);
+    torn && check.later_records == 0 && check.synced_up_to.is_empty()
 }
 
 /// Bytes of all logs of a database: what a start would have to read.
@@ -176,6 +197,21 @@ impl Logs {
         }
         sync_dir(copy)
     }
+}
+
+/// Copies a closed database into a folder that must not exist. Tables never change, so both may have
+/// the same files where they are on one disk.
+pub(super) fn copy_db(db: &Path, copy: &Path) -> io::Result<()> {
+    fs::create_dir(copy)?;
+    for path in files(db)? {
+        let Some(name) = path.file_name() else { continue };
+        let target = copy.join(name);
+        let table = path.extension().is_some_and(|extension| extension == "sst");
+        if !table || fs::hard_link(&path, &target).is_err() {
+            copy_bytes(&path, u64::MAX, &target)?;
+        }
+    }
+    sync_dir(copy)
 }
 
 fn copy_bytes(source: &Path, bytes: u64, target: &Path) -> io::Result<()> {

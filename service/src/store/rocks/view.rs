@@ -1,8 +1,16 @@
 //! Reads of RocksDB: of the present, or of one moment.
 
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use bytes::Bytes;
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, SnapshotWithThreadMode};
 
+use super::options::{RocksOptions, open_db_read_only};
+use super::recovery::inspect;
+use crate::store::checkpoints::CheckpointNote;
+use crate::store::format::{FORMAT, OpenError, RESTORE_DRAFT, check_format, lock_file};
 use crate::store::{Key, Limit, Page, Snapshot, Space, StoreError};
 
 /// Deleted entries one scan steps over before it gives up and says where to go on: a few
@@ -146,6 +154,58 @@ impl Snapshot for View<'_> {
             Walk::GaveUp(rows) if rows.is_empty() => self.gallop(space, from, to, limit),
             Walk::GaveUp(rows) => Ok(resume_behind(rows)),
         }
+    }
+}
+
+/// A stopped server's data folder, or a checkpoint, to be looked at: nothing in it is changed.
+pub struct RocksView {
+    db: DB,
+    /// No server starts meanwhile.
+    _lock: Option<File>,
+}
+
+impl RocksView {
+    /// Opens a folder whose format is known and whose log has no damage.
+    pub fn open(dir: &Path, options: &RocksOptions) -> Result<RocksView, OpenError> {
+        let lock = hold(dir)?;
+        let db = dir.join("db");
+        inspect(dir, &db)?;
+        let db = open_db_read_only(&db, options)
+            .map_err(|error| OpenError::Store { dir: dir.to_owned(), error })?;
+        Ok(RocksView { db, _lock: lock })
+    }
+}
+
+impl Snapshot for RocksView {
+    fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreError> {
+        View::Live(&self.db).get(key)
+    }
+
+    fn scan(&self, from: &Key, to: &Key, limit: Limit) -> Result<Page, StoreError> {
+        View::Live(&self.db).scan(from, to, limit)
+    }
+}
+
+/// Keeps servers out of a folder that somebody looks at, without changing it. A checkpoint has no
+/// lock, because no server starts on one.
+fn hold(dir: &Path) -> Result<Option<File>, OpenError> {
+    match CheckpointNote::read(dir) {
+        Some(note) if note.format > FORMAT => {
+            return Err(OpenError::NewerFormat { dir: dir.to_owned(), found: note.format });
+        }
+        Some(_) => return Ok(None),
+        None if dir.join(RESTORE_DRAFT).exists() => {
+            return Err(OpenError::RestoreUnfinished(dir.to_owned()));
+        }
+        None if !check_format(dir)? => return Err(OpenError::NotADataFolder(dir.to_owned())),
+        None => {}
+    }
+    let path = dir.join("lock");
+    match File::open(&path) {
+        Ok(file) => lock_file(dir, path, file).map(Some),
+        // No server has been here since the folder was restored.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(OpenError::Io { path, error }),
     }
 }
 

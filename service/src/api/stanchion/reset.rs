@@ -1,0 +1,24 @@
+//! Reset.
+
+use serde::Deserialize;
+
+use super::Action;
+use crate::api::call::Call;
+use crate::error::Error;
+
+/// Deletes every queue of every account and everything in them, for tests between cases. The clock
+/// and the checkpoints stay.
+#[derive(Debug, Deserialize)]
+pub struct Reset {}
+
+impl Action for Reset {
+    const NAME: &'static str = "Reset";
+    type Output = ();
+
+    async fn run(self, call: &Call<'_>) -> Result<(), Error> {
+        if !call.is_root() {
+            return Err(Error::UnsupportedOperation("Only root may reset the server.".into()));
+        }
+        call.app.shards.reset().await
+    }
+}

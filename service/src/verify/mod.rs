@@ -1,0 +1,88 @@
+//! Holds everything that is stored against what must be true of it: every row decodes, every row
+//! belongs to something, and the rows of a queue agree with each other. Reads each row a few times,
+//! in order, and remembers no more than a running server does: what is in flight.
+
+mod queue;
+mod rows;
+
+use std::collections::BTreeMap;
+
+use crate::model::queue::{Generation, QueueKey, Slot};
+use crate::shard::map::SLOTS;
+use crate::store::values::QueueRow;
+use crate::store::{Snapshot, StoreError};
+
+/// Faults that are told in words; beyond them they are only counted.
+const FAULTS_TOLD_MAX: usize = 100;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What is there.
+    pub counts: Counts,
+    /// What is wrong, in words, as far as there was room.
+    pub told: Vec<String>,
+    /// How many things are wrong.
+    pub faults: u64,
+}
+
+/// What is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Queues.
+    pub queues: u64,
+    /// Messages of theirs, in any state.
+    pub messages: u64,
+    /// Of those, messages that were received: in flight, or available again.
+    pub received: u64,
+    /// Messages on their way from one queue to another.
+    pub under_way: u64,
+    /// Rows in all, those of purged and deleted queues not counted.
+    pub rows: u64,
+}
+
+impl Report {
+    /// Nothing is wrong.
+    pub fn is_whole(&self) -> bool {
+        self.faults == 0
+    }
+
+    fn fault(&mut self, what: impl FnOnce() -> String) {
+        self.faults += 1;
+        if self.told.len() < FAULTS_TOLD_MAX {
+            self.told.push(what());
+        }
+    }
+
+    /// The value, or its absence as a fault.
+    fn read<T>(&mut self, what: Result<T, StoreError>) -> Option<T> {
+        what.map_err(|error| self.fault(|| error.to_string())).ok()
+    }
+}
+
+/// Which generations of a slot somebody knows of.
+#[derive(Debug, Default)]
+struct Catalogue {
+    queues: BTreeMap<Generation, (QueueKey, QueueRow)>,
+    /// Purged or deleted, and not yet reclaimed.
+    dead: Vec<Generation>,
+}
+
+impl Catalogue {
+    fn knows(&self, generation: Generation) -> bool {
+        self.queues.contains_key(&generation) || self.dead.contains(&generation)
+    }
+}
+
+/// Looks at everything there is.
+pub fn verify(store: &dyn Snapshot) -> Report {
+    let mut report = Report::default();
+    for slot in (0..SLOTS).map(|slot| Slot(slot as u8)) {
+        let catalogue = rows::check_state(store, slot, &mut report);
+        rows::check_messages_belong(store, slot, &catalogue, &mut report);
+        for (key, row) in catalogue.queues.values() {
+            queue::check(store, slot, key, row, &mut report);
+        }
+    }
+    report
+}
