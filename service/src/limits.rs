@@ -9,6 +9,17 @@ pub const LIST_RESULTS_MAX: usize = 1000;
 /// Messages one receive may return. Source: ReceiveMessage, `MaxNumberOfMessages`.
 pub const RECEIVE_MESSAGES_MAX: usize = 10;
 
+/// Messages one look into a queue may return, and how many it returns unless told.
+pub const PEEK_MESSAGES_MAX: usize = 100;
+/// See [`PEEK_MESSAGES_MAX`].
+pub const PEEK_MESSAGES_DEFAULT: usize = 10;
+
+/// A look into a queue ends with the message that reaches so many bytes, whatever it may return.
+pub const PEEK_BYTES_MAX: usize = 1 << 20;
+
+/// Ids that a filter names.
+pub const FILTER_IDS_MAX: usize = 100;
+
 /// Entries of a batch. Source: TooManyEntriesInBatchRequest.
 pub const BATCH_ENTRIES_MAX: usize = 10;
 

@@ -60,10 +60,22 @@ impl Answer {
 /// # Panics
 /// When the connection fails.
 pub async fn call(address: SocketAddr, action: &str, body: impl Into<Bytes>) -> Answer {
+    call_target(address, &format!("AmazonSQS.{action}"), body).await
+}
+
+/// One call of an action of our own, which no SDK knows.
+///
+/// # Panics
+/// When the connection fails.
+pub async fn admin(address: SocketAddr, action: &str, input: Value) -> Answer {
+    call_target(address, &format!("Stanchion.{action}"), input.to_string()).await
+}
+
+async fn call_target(address: SocketAddr, target: &str, body: impl Into<Bytes>) -> Answer {
     let request = Request::post("/")
         .header("host", address.to_string())
         .header("content-type", "application/x-amz-json-1.0")
-        .header("x-amz-target", format!("AmazonSQS.{action}"))
+        .header("x-amz-target", target)
         .header(
             "authorization",
             "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/sqs/aws4_request, \

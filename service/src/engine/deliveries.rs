@@ -133,6 +133,11 @@ impl Deliveries {
         self.rows.iter().map(|(&seq, row)| (seq, row))
     }
 
+    /// In `seq` order, from one on.
+    pub(super) fn range(&self, from: Seq) -> impl Iterator<Item = (Seq, &DeliveryRow)> + '_ {
+        self.rows.range(from..).map(|(&seq, row)| (seq, row))
+    }
+
     pub(super) fn in_flight_of(&self, group: GroupHash) -> u32 {
         self.hidden_by_group.get(&group).copied().unwrap_or(0)
     }

@@ -16,4 +16,5 @@ mod reader;
 mod retention;
 mod settle;
 mod standard;
+pub mod view;
 mod window;

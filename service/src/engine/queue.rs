@@ -325,6 +325,13 @@ impl Queue {
         !self.expiry_suspended && from.plus(self.settings.retention()) <= now
     }
 
+    /// Messages retained from this moment on or earlier are gone at `now`; `None` while nothing
+    /// expires.
+    pub(super) fn expired(&self, now: Timestamp) -> Option<Timestamp> {
+        let latest = now.0.checked_sub(self.settings.retention().0);
+        latest.filter(|_| !self.expiry_suspended).map(Timestamp)
+    }
+
     pub(super) fn visibility(&self, asked: Option<Millis>) -> Millis {
         asked.unwrap_or(Millis::from_secs(self.settings.visibility_timeout_s))
     }

@@ -238,6 +238,10 @@ impl ShardCore {
                 let result = result.ok_or(Error::QueueDoesNotExist);
                 turn.answers.push(Answered::Counters(reply, result));
             }
+            Request::View { key, queue, from, tail, reply } => {
+                let result = self.view(turn.now, &key, queue, from, tail);
+                turn.answers.push(Answered::View(reply, result));
+            }
             Request::Look => {}
         }
         Ok(())
@@ -311,6 +315,7 @@ impl ShardCore {
 
     fn end_polls(&mut self, turn: &mut Turn) {
         let ended = if self.options.draining.load(Ordering::Acquire) {
+            self.end_tails();
             self.waiters.take_all()
         } else {
             std::iter::from_fn(|| self.waiters.take_due(turn.boot)).collect()

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::handle::QueueInfo;
 use super::rows::TurnRows;
 use crate::engine::command::{Command, Context, Effects, Loaded, Need, Outcome, Step};
@@ -41,6 +43,8 @@ pub(super) struct Hosted {
     pub(super) given_bytes: u64,
     /// When something was last done to it, on the boot clock.
     pub(super) touched_at: Duration,
+    /// For those who follow its tail: the number that the next message gets.
+    pub(super) arrivals: Option<watch::Sender<Seq>>,
 }
 
 /// What a queue may use of its shard while it works.
@@ -78,6 +82,7 @@ impl Hosted {
             removed: 0,
             given_bytes: 0,
             touched_at: Duration::ZERO,
+            arrivals: None,
         };
         hosted.describe(info);
         hosted

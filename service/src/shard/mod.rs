@@ -1,6 +1,7 @@
 //! Drives engines: a thread, a channel, a slice of the store. Knows neither HTTP nor AWS codes.
 
 mod admin;
+mod browser;
 pub mod catalogue;
 pub mod core;
 mod driver;
@@ -11,6 +12,7 @@ mod hosted;
 mod ids;
 pub mod map;
 mod outbox;
+pub mod peek;
 pub mod reclaim;
 pub mod request;
 mod rows;
@@ -20,3 +22,4 @@ pub mod stats;
 mod tests;
 mod turn;
 mod waiters;
+mod walk;

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::handle::{Change, Check, QueueInfo, Tags};
 use crate::engine::command::{Command, Outcome, Receipt};
 use crate::engine::queue::Counters;
+use crate::engine::view::View;
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
+use crate::model::fifo::Seq;
 use crate::model::queue::{QueueId, QueueKey, Slot};
 use crate::store::keys::OutboxKey;
 
@@ -64,6 +66,19 @@ pub enum Request {
         /// Messages by state.
         reply: Reply<Counters>,
     },
+    /// Say about a queue what somebody must know who reads its rows.
+    View {
+        /// Which queue.
+        key: QueueKey,
+        /// Its identity, where the reader has begun already.
+        queue: Option<QueueId>,
+        /// From which number on.
+        from: Seq,
+        /// Whether to tell of later messages too.
+        tail: bool,
+        /// The view.
+        reply: Reply<Viewed>,
+    },
     /// Messages that were handed out but never reached anybody.
     Release {
         /// From which queue.
@@ -77,6 +92,16 @@ pub enum Request {
     Arrivals(Vec<OutboxKey>),
     /// Look again: the clock was moved, polls shall end, or the shard shall stop.
     Look,
+}
+
+/// A queue as somebody sees it who reads its rows.
+pub struct Viewed {
+    /// The queue.
+    pub info: Arc<QueueInfo>,
+    /// What its rows do not say.
+    pub view: View,
+    /// Tells the number that the next message gets, whenever that changes; ends with the queue.
+    pub arrivals: Option<watch::Receiver<Seq>>,
 }
 
 /// A command for one queue.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
 
+use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::core::{CoreOptions, ShardCore};
 use super::driver::{Driver, spawn_compactor};
@@ -311,6 +312,8 @@ impl Shards {
                 failed.send_replace(Some(why));
             })?);
         }
+        let (browser, thread) = Browser::start()?;
+        threads.push(thread);
         let free_space = Arc::new(FreeSpace::default());
         let watch = options
             .free_space
@@ -335,6 +338,7 @@ impl Shards {
             threads: Mutex::new(threads),
             watch: Mutex::new(watch),
             store,
+            browser,
         };
         Ok((Shards { inner: Arc::new(inner) }, failure))
     }
@@ -344,6 +348,7 @@ impl Shards {
     pub async fn stop(&self) {
         self.inner.stopping.store(true, Ordering::Release);
         self.look();
+        self.inner.browser.stop();
         let inner = Arc::clone(&self.inner);
         let stopped = tokio::task::spawn_blocking(move || {
             let lock = |poisoned: PoisonError<_>| poisoned.into_inner();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::core::ShardCore;
 use super::handle::QueueInfo;
-use super::request::{Parcel, Reply, Request};
+use super::request::{Parcel, Reply, Request, Viewed};
 use crate::engine::command::Departure;
 use crate::engine::queue::Counters;
 use crate::error::Error;
@@ -58,6 +58,7 @@ pub(super) enum Answered {
     Info(Reply<Arc<QueueInfo>>, Result<Arc<QueueInfo>, Error>),
     Unit(Reply<()>, Result<(), Error>),
     Counters(Reply<Counters>, Result<Counters, Error>),
+    View(Reply<Viewed>, Result<Viewed, Error>),
 }
 
 impl Turn {
@@ -86,7 +87,8 @@ impl ShardCore {
         let mut ops = std::mem::take(&mut turn.ops);
         // Catalogue, outbox and dead generations concern everybody.
         let answer_some = turn.sync && ops.is_empty() && !turn.unsynced.is_empty();
-        for index in std::mem::take(&mut turn.touched) {
+        let touched = std::mem::take(&mut turn.touched);
+        for &index in &touched {
             self.finish_queue(index, turn.now, &mut ops);
         }
         let synced = turn.sync && !answer_some;
@@ -95,6 +97,9 @@ impl ShardCore {
         if answer_some {
             self.answer_unsynced(turn);
             self.sync()?;
+        }
+        for index in touched {
+            self.tell_of_arrivals(index);
         }
         for (slot, key, info) in turn.published.drain(..) {
             self.options.catalogue.publish(slot, [(key, info)]);
@@ -123,6 +128,7 @@ impl ShardCore {
                 Answered::Info(reply, result) => drop(reply.send(result)),
                 Answered::Unit(reply, result) => drop(reply.send(result)),
                 Answered::Counters(reply, result) => drop(reply.send(result)),
+                Answered::View(reply, result) => drop(reply.send(result)),
             }
         }
         if let Some(keys) = self.outbox.take_hints_of(self.options.shard) {

@@ -1,0 +1,3 @@
+//! Actions of our own beside those of SQS.
+
+mod peek;
