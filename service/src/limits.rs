@@ -20,6 +20,12 @@ pub const PEEK_BYTES_MAX: usize = 1 << 20;
 /// Ids that a filter names.
 pub const FILTER_IDS_MAX: usize = 100;
 
+/// Queues one look at many may return.
+pub const QUEUE_STATS_RESULTS_MAX: usize = 100;
+
+/// Dead-letter sources it names of each queue, though it counts all.
+pub const QUEUE_STATS_SOURCES_MAX: usize = 100;
+
 /// Entries of a batch. Source: TooManyEntriesInBatchRequest.
 pub const BATCH_ENTRIES_MAX: usize = 10;
 

@@ -1,3 +1,4 @@
 //! Actions of our own beside those of SQS.
 
 mod peek;
+mod stats;

@@ -13,6 +13,7 @@ use super::engine_time::EngineTime;
 use super::hosted::{Act, Around, Hosted};
 use super::map::ShardMap;
 use super::outbox::Outbox;
+use super::rates::Flow;
 use super::reclaim::Reclaim;
 use super::request::{Apply, Parcel, Reply, Request};
 use super::stats::ShardStats;
@@ -242,6 +243,10 @@ impl ShardCore {
                 let result = self.view(turn.now, &key, queue, from, tail);
                 turn.answers.push(Answered::View(reply, result));
             }
+            Request::Glance { keys, reply } => {
+                let glances = self.glance(turn.now, turn.boot, &keys);
+                turn.answers.push(Answered::Glances(reply, glances));
+            }
             Request::Look => {}
         }
         Ok(())
@@ -423,10 +428,18 @@ impl ShardCore {
         match &result {
             Ok(Outcome::Sent(results)) => {
                 let new = results.iter().flatten().filter(|accepted| !accepted.duplicate);
-                stats.sent.add(new.count() as u64);
+                let new = new.count();
+                stats.sent.add(new as u64);
+                hosted.rates.add(turn.boot, Flow::Sent, new);
+            }
+            // The shard counts those that reach somebody.
+            Ok(Outcome::Received(messages)) => {
+                hosted.rates.add(turn.boot, Flow::Received, messages.len());
             }
             Ok(Outcome::Done(results)) if deletes => {
-                stats.deleted.add(results.iter().filter(|result| result.is_ok()).count() as u64);
+                let deleted = results.iter().filter(|result| result.is_ok()).count();
+                stats.deleted.add(deleted as u64);
+                hosted.rates.add(turn.boot, Flow::Deleted, deleted);
             }
             _ => {}
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::handle::QueueInfo;
+use super::rates::Rates;
 use super::rows::TurnRows;
 use crate::engine::command::{Command, Context, Effects, Loaded, Need, Outcome, Step};
 use crate::engine::queue::Queue;
@@ -45,6 +46,8 @@ pub(super) struct Hosted {
     pub(super) touched_at: Duration,
     /// For those who follow its tail: the number that the next message gets.
     pub(super) arrivals: Option<watch::Sender<Seq>>,
+    /// How fast messages come and go.
+    pub(super) rates: Rates,
 }
 
 /// What a queue may use of its shard while it works.
@@ -83,6 +86,7 @@ impl Hosted {
             given_bytes: 0,
             touched_at: Duration::ZERO,
             arrivals: None,
+            rates: Rates::default(),
         };
         hosted.describe(info);
         hosted

@@ -13,6 +13,8 @@ mod ids;
 pub mod map;
 mod outbox;
 pub mod peek;
+pub mod queue_stats;
+pub mod rates;
 pub mod reclaim;
 pub mod request;
 mod rows;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::handle::{Change, Check, QueueInfo, Tags};
+use super::queue_stats::Glance;
 use crate::engine::command::{Command, Outcome, Receipt};
 use crate::engine::queue::Counters;
 use crate::engine::view::View;
@@ -78,6 +79,13 @@ pub enum Request {
         tail: bool,
         /// The view.
         reply: Reply<Viewed>,
+    },
+    /// Look at queues of this shard, briefly.
+    Glance {
+        /// Which.
+        keys: Vec<QueueKey>,
+        /// Those that are there.
+        reply: Reply<Vec<Glance>>,
     },
     /// Messages that were handed out but never reached anybody.
     Release {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::core::ShardCore;
 use super::handle::QueueInfo;
+use super::queue_stats::Glance;
 use super::request::{Parcel, Reply, Request, Viewed};
 use crate::engine::command::Departure;
 use crate::engine::queue::Counters;
@@ -59,6 +60,7 @@ pub(super) enum Answered {
     Unit(Reply<()>, Result<(), Error>),
     Counters(Reply<Counters>, Result<Counters, Error>),
     View(Reply<Viewed>, Result<Viewed, Error>),
+    Glances(Reply<Vec<Glance>>, Vec<Glance>),
 }
 
 impl Turn {
@@ -129,6 +131,7 @@ impl ShardCore {
                 Answered::Unit(reply, result) => drop(reply.send(result)),
                 Answered::Counters(reply, result) => drop(reply.send(result)),
                 Answered::View(reply, result) => drop(reply.send(result)),
+                Answered::Glances(reply, glances) => drop(reply.send(Ok(glances))),
             }
         }
         if let Some(keys) = self.outbox.take_hints_of(self.options.shard) {

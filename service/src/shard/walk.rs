@@ -43,6 +43,16 @@ impl Cursor {
         Cursor { main: seq, delayed: seq }
     }
 
+    /// Before the first message of the main lane, and behind all others.
+    pub(super) fn in_main() -> Cursor {
+        Cursor { main: Seq::MIN, delayed: Seq::MAX }
+    }
+
+    /// Before the first message with a delay of its own, and behind all others.
+    pub(super) fn in_delayed() -> Cursor {
+        Cursor { main: Seq::MAX, delayed: Seq::MIN }
+    }
+
     /// As clients carry it from call to call. There is nothing in it that they could misuse: a
     /// cursor says where to look, not what may be seen.
     pub(super) fn to_token(self, queue: QueueId) -> String {

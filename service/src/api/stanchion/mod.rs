@@ -4,6 +4,7 @@
 pub mod advance_clock;
 mod filter;
 pub mod get_server_info;
+pub mod list_queue_stats;
 pub mod peek_messages;
 
 use crate::api::action::{Action, Row, row};
@@ -12,6 +13,7 @@ use crate::api::action::{Action, Row, row};
 pub const ACTIONS: &[Row] = &[
     row::<advance_clock::AdvanceClock>(),
     row::<get_server_info::GetServerInfo>(),
+    row::<list_queue_stats::ListQueueStats>(),
     row::<peek_messages::PeekMessages>(),
 ];
 

@@ -12,6 +12,7 @@ use crate::model::filter::Filter;
 use crate::model::message::{Attributes, Content, MessageId, MessageState};
 use crate::model::queue::QueueKind;
 use crate::model::time::Millis;
+use crate::shard::queue_stats::oldest;
 use crate::shard::request::{Request, Viewed};
 use crate::shard::walk::{Cursor, Found, Walk, Wanted};
 use crate::store::payload::{decode_payload, encode_payload};
@@ -290,6 +291,43 @@ fn more_deliveries_than_one_view_tells_of_take_several() {
     assert_eq!(world.look("q", &Filter::default(), 1000).len(), 1200);
     assert_eq!(world.numbers("q", &Filter::default()), expected);
     assert_eq!(world.numbers("q", &in_states(&[MessageState::Available])), expected[1100..]);
+}
+
+#[test]
+fn a_glance_finds_the_message_that_has_been_there_longest() {
+    let mut world = World::new(1);
+    world.create("dead");
+    world.create_source("q", "dead", 1);
+    let began = |world: &mut World, name: &str| {
+        let glance =
+            world.ask(name, |reply| Request::Glance { keys: vec![key(name)], reply }).unwrap();
+        let glance = glance.into_iter().next().unwrap();
+        let age = oldest(&world.store, &glance.info, &glance.view).unwrap();
+        (age.map(|arrived_at| glance.view.now.since(arrived_at).0 / 1000), glance)
+    };
+    assert_eq!(began(&mut world, "q").0, None);
+    world.send("q", vec![delayed(1, 500)]);
+    world.pass(10);
+    world.send("q", (2..20).map(|n| numbered(n, None)).collect());
+    world.pass(5);
+    assert_eq!(began(&mut world, "q").0, Some(15), "delayed, and older than all others");
+    world
+        .apply("q", Command::Receive(Receive { visibility: Some(Millis(0)), ..receive(10) }))
+        .unwrap();
+    assert_eq!(began(&mut world, "q").0, Some(15));
+    let (_, glance) = began(&mut world, "q");
+    assert_eq!((glance.counters.available, glance.counters.delayed), (18, 1));
+    assert!(glance.rates.sent > 0.3 && glance.rates.received > 0.15, "{:?}", glance.rates);
+    world.receive("q", 10);
+    world.pass(3);
+    world.settle();
+    assert_eq!(began(&mut world, "dead").0, Some(3), "since it came, not since it was sent");
+    let all = world.look("q", &Filter::default(), 100);
+    assert_eq!(number_of(&all.last().unwrap().peeked.message.id), 1);
+
+    // Nobody is there.
+    let gone = |reply| Request::Glance { keys: vec![key("nobody")], reply };
+    assert_eq!(world.ask("q", gone).unwrap().len(), 0);
 }
 
 #[test]
