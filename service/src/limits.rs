@@ -20,6 +20,16 @@ pub const PEEK_BYTES_MAX: usize = 1 << 20;
 /// Ids that a filter names.
 pub const FILTER_IDS_MAX: usize = 100;
 
+/// Messages one call may delete or move, and how many it does unless told.
+pub const ERRAND_MESSAGES_MAX: usize = 1000;
+/// See [`ERRAND_MESSAGES_MAX`].
+pub const ERRAND_MESSAGES_DEFAULT: usize = 100;
+
+/// Groups one look at them may return, and how many it returns unless told.
+pub const GROUPS_RESULTS_MAX: usize = 1000;
+/// See [`GROUPS_RESULTS_MAX`].
+pub const GROUPS_RESULTS_DEFAULT: usize = 100;
+
 /// Queues one look at many may return.
 pub const QUEUE_STATS_RESULTS_MAX: usize = 100;
 

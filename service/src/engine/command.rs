@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::model::fifo::{AttemptHash, DedupHash, GroupHash, Seq};
+use crate::model::filter::States;
 use crate::model::message::MessageId;
 use crate::model::rows::{
     DedupKey, DedupRow, DeliveryRow, GroupRow, Lane, LinePlace, MessageRow, Moved, Place, Write,
@@ -49,6 +50,15 @@ pub struct Receipt {
     pub nonce: u64,
 }
 
+/// Messages to delete, by their places.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// Which. Those that were never received are loaded, so not many at a time.
+    pub places: Vec<Place>,
+    /// Only those that are in one of these states.
+    pub states: States,
+}
+
 /// What a queue can be told to do with its messages.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -63,6 +73,8 @@ pub enum Command {
     /// The reply of a receive could not be delivered: make its messages available at once.
     /// → [`Outcome::Done`], empty.
     Release(Vec<Receipt>),
+    /// Delete messages that nobody holds a handle of. → [`Outcome::Done`], one result a place.
+    Remove(Removal),
     /// Take in a message that another queue gave up. → [`Outcome::Done`], empty.
     Accept(Departure),
     /// Take back a message whose target is gone: available again, its counts kept.
@@ -97,7 +109,7 @@ pub struct Accepted {
 pub enum EntryError {
     /// FIFO: the handle's receive is over.
     Expired,
-    /// The message is gone.
+    /// The message is gone, or not where it was expected to be in its life.
     Gone,
     /// More than twelve hours after the receive.
     BeyondLimit,

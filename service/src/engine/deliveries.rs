@@ -142,6 +142,11 @@ impl Deliveries {
         self.hidden_by_group.get(&group).copied().unwrap_or(0)
     }
 
+    /// Groups that have something in flight, from one on, in the order of their hashes.
+    pub(super) fn groups_in_flight(&self, from: GroupHash) -> impl Iterator<Item = GroupHash> + '_ {
+        self.hidden_by_group.range(from..).map(|(&group, _)| group)
+    }
+
     /// The messages a receive attempt still holds, in `seq` order.
     pub(super) fn of_attempt(&self, attempt: AttemptHash) -> Vec<Seq> {
         self.attempts.get(&attempt).map(|s| s.iter().copied().collect()).unwrap_or_default()

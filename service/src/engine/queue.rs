@@ -195,6 +195,7 @@ impl Queue {
             Command::Delete(receipts) => self.delete(receipts, context),
             Command::ChangeVisibility(changes) => self.change_visibility(changes, context),
             Command::Release(receipts) => self.release(receipts, context),
+            Command::Remove(removal) => self.remove(removal, context),
             Command::Accept(departure) => self.accept(departure, context),
             Command::Restore(departure) => self.restore(departure, context),
         }

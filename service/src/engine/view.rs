@@ -123,6 +123,21 @@ impl Queue {
         }
     }
 
+    /// Where a message is in its life. `head` is that of a message that was never received; without
+    /// it, and without a delivery, there is none.
+    pub(super) fn state_of(
+        &self,
+        place: Place,
+        head: Option<&MessageHead>,
+    ) -> Option<MessageState> {
+        match self.deliveries.get(place.seq) {
+            Some(row) if row.lane != place.lane => None,
+            Some(_) if self.deliveries.is_in_flight(place.seq) => Some(MessageState::InFlight),
+            Some(_) => Some(MessageState::Returned),
+            None => head.map(|head| self.cursors().state(place, head)),
+        }
+    }
+
     fn cursors(&self) -> Cursors {
         match self.is_fifo() {
             true => Cursors::Fifo { undelayed: self.undelayed, delay: self.settings.delay() },

@@ -243,6 +243,10 @@ impl ShardCore {
                 let result = self.view(turn.now, &key, queue, from, tail);
                 turn.answers.push(Answered::View(reply, result));
             }
+            Request::ViewGroups { key, queue, from, max, reply } => {
+                let result = self.view_groups(turn.now, &key, queue, from, max);
+                turn.answers.push(Answered::Groups(reply, result));
+            }
             Request::Glance { keys, reply } => {
                 let glances = self.glance(turn.now, turn.boot, &keys);
                 turn.answers.push(Answered::Glances(reply, glances));
@@ -387,7 +391,7 @@ impl ShardCore {
         self.touch(turn, index);
         let (receives, deletes) = match &act {
             Act::Apply(Command::Receive(_)) => (true, false),
-            Act::Apply(Command::Delete(_)) => (false, true),
+            Act::Apply(Command::Delete(_) | Command::Remove(_)) => (false, true),
             _ => (false, false),
         };
         let window_room = self.options.window_bytes_max.saturating_sub(self.window_bytes);

@@ -344,6 +344,17 @@ impl Shards {
         Ok(results)
     }
 
+    /// Runs a command for messages of one certain queue.
+    pub(super) async fn tell(
+        &self,
+        key: &QueueKey,
+        queue: QueueId,
+        command: Command,
+    ) -> Result<Outcome, Error> {
+        self.needs(Room::Short)?;
+        Ok(self.command(key, Some(queue), command, None).await?.open())
+    }
+
     async fn command(
         &self,
         key: &QueueKey,

@@ -3,10 +3,12 @@
 mod admin;
 mod browser;
 pub mod catalogue;
+pub mod cleanup;
 pub mod core;
 mod driver;
 pub mod engine_time;
 pub mod free_space;
+pub mod groups;
 pub mod handle;
 mod hosted;
 mod ids;

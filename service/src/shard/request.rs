@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use super::groups::ViewedGroups;
 use super::handle::{Change, Check, QueueInfo, Tags};
 use super::queue_stats::Glance;
 use crate::engine::command::{Command, Outcome, Receipt};
@@ -13,7 +14,7 @@ use crate::engine::queue::Counters;
 use crate::engine::view::View;
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
-use crate::model::fifo::Seq;
+use crate::model::fifo::{GroupHash, Seq};
 use crate::model::queue::{QueueId, QueueKey, Slot};
 use crate::store::keys::OutboxKey;
 
@@ -79,6 +80,19 @@ pub enum Request {
         tail: bool,
         /// The view.
         reply: Reply<Viewed>,
+    },
+    /// Say about a queue's groups what their rows do not.
+    ViewGroups {
+        /// Which queue.
+        key: QueueKey,
+        /// Its identity.
+        queue: QueueId,
+        /// From which group on.
+        from: GroupHash,
+        /// At most so many.
+        max: usize,
+        /// The view.
+        reply: Reply<ViewedGroups>,
     },
     /// Look at queues of this shard, briefly.
     Glance {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::ShardCore;
+use super::groups::ViewedGroups;
 use super::handle::QueueInfo;
 use super::queue_stats::Glance;
 use super::request::{Parcel, Reply, Request, Viewed};
@@ -60,6 +61,7 @@ pub(super) enum Answered {
     Unit(Reply<()>, Result<(), Error>),
     Counters(Reply<Counters>, Result<Counters, Error>),
     View(Reply<Viewed>, Result<Viewed, Error>),
+    Groups(Reply<ViewedGroups>, Result<ViewedGroups, Error>),
     Glances(Reply<Vec<Glance>>, Vec<Glance>),
 }
 
@@ -131,6 +133,7 @@ impl ShardCore {
                 Answered::Unit(reply, result) => drop(reply.send(result)),
                 Answered::Counters(reply, result) => drop(reply.send(result)),
                 Answered::View(reply, result) => drop(reply.send(result)),
+                Answered::Groups(reply, result) => drop(reply.send(result)),
                 Answered::Glances(reply, glances) => drop(reply.send(Ok(glances))),
             }
         }

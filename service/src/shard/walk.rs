@@ -100,9 +100,10 @@ pub(super) struct Wanted {
 /// A message that is wanted.
 #[derive(Debug)]
 pub(super) struct Found {
+    pub(super) place: Place,
     pub(super) peeked: PeekedMessage,
     /// Bytes of its row.
-    bytes: usize,
+    pub(super) bytes: usize,
 }
 
 /// What a walk keeps of a message.
@@ -129,13 +130,14 @@ pub(super) struct Walk<K> {
     pub(super) cursor: Cursor,
     pub(super) found: Vec<K>,
     bytes: usize,
-    /// Rows it may still look at.
+    /// Rows it may look at, and those of them that are left.
+    rows_max: usize,
     rows_left: usize,
 }
 
 impl<K: Keep> Walk<K> {
     pub(super) fn new(wanted: Arc<Wanted>, cursor: Cursor, rows_max: usize) -> Walk<K> {
-        Walk { wanted, cursor, found: Vec::new(), bytes: 0, rows_left: rows_max }
+        Walk { wanted, cursor, found: Vec::new(), bytes: 0, rows_max, rows_left: rows_max }
     }
 
     /// It has what it wants, or has done enough.
@@ -148,12 +150,19 @@ impl<K: Keep> Walk<K> {
         self.wanted.max <= self.found.len() || self.wanted.bytes_max <= self.bytes
     }
 
+    /// Time matters only to those who have looked at a good many rows: a short queue is shown as a
+    /// whole, on however busy a machine.
+    fn is_patient(&self) -> bool {
+        self.rows_max - self.rows_left < READ_ROWS
+    }
+
     /// Nothing that the view tells of lies ahead.
     pub(super) fn is_through(&self, view: &View) -> bool {
         view.until <= self.cursor.first()
     }
 
-    /// Goes on as far as the view reaches, until it is over or `late` says to stop.
+    /// Goes on as far as the view reaches, until it is over or `late` says to stop, which is not
+    /// asked before a good many rows were looked at.
     pub(super) fn go_on(
         &mut self,
         store: &dyn Store,
@@ -162,9 +171,9 @@ impl<K: Keep> Walk<K> {
         late: &dyn Fn() -> bool,
     ) -> Result<(), StoreError> {
         for lane in [Lane::Main, Lane::Delayed] {
-            let mut leg = Leg { walk: self, store, info, view, lane };
-            leg.received(late)?;
-            leg.unreceived(late)?;
+            let mut leg = Leg { walk: self, store, info, view, lane, late };
+            leg.received()?;
+            leg.unreceived()?;
         }
         Ok(())
     }
@@ -177,18 +186,19 @@ struct Leg<'a, K> {
     info: &'a QueueInfo,
     view: &'a View,
     lane: Lane,
+    late: &'a dyn Fn() -> bool,
 }
 
 impl<K: Keep> Leg<'_, K> {
     /// Before the lane's start there are only messages that the view names.
-    fn received(&mut self, late: &dyn Fn() -> bool) -> Result<(), StoreError> {
+    fn received(&mut self) -> Result<(), StoreError> {
         let (view, lane) = (self.view, self.lane);
         // Where nothing else is wanted, those are all to look at.
         let end = match self.wants_unreceived() {
             true => view.start(lane).min(view.until),
             false => view.until,
         };
-        while self.position() < end && !self.walk.is_over() && !late() {
+        while self.position() < end && self.goes_on() {
             let ahead = view.deliveries.range(self.position()..end);
             let group = self.walk.wanted.group;
             let mine = ahead.filter(|(_, delivery)| {
@@ -204,9 +214,9 @@ impl<K: Keep> Leg<'_, K> {
     }
 
     /// From the lane's start on, the rows of the lane or of the group say what there is.
-    fn unreceived(&mut self, late: &dyn Fn() -> bool) -> Result<(), StoreError> {
+    fn unreceived(&mut self) -> Result<(), StoreError> {
         let until = self.view.until;
-        while self.position() < until && !self.walk.is_over() && !late() {
+        while self.position() < until && self.goes_on() {
             match self.indexed_group() {
                 Some(group) => self.read_group(group)?,
                 None => self.read_lane()?,
@@ -322,7 +332,7 @@ impl<K: Keep> Leg<'_, K> {
         let message = shown(self.info.kind(), seq, row, receives)?;
         if filter.matches(&message.id, &message.content) {
             let peeked = PeekedMessage { state, hidden_until, message };
-            let kept = K::keep(Found { peeked, bytes });
+            let kept = K::keep(Found { place, peeked, bytes });
             walk.bytes += kept.weight();
             walk.found.push(kept);
         }
@@ -336,6 +346,10 @@ impl<K: Keep> Leg<'_, K> {
             true => READ_ROWS.min(walk.wanted.max - walk.found.len()),
             false => READ_ROWS,
         }
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.walk.is_over() && (self.walk.is_patient() || !(self.late)())
     }
 
     fn wants_unreceived(&self) -> bool {

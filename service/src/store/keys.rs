@@ -201,6 +201,18 @@ pub fn members_range(slot: Slot, generation: Generation, group: GroupHash, from:
     }
 }
 
+/// Groups from one on, before another or up to the last.
+pub fn groups_range(
+    slot: Slot,
+    generation: Generation,
+    from: GroupHash,
+    until: Option<GroupHash>,
+) -> KeyRange {
+    let key = |group| row_key(slot, generation, &RowKey::Group(group));
+    let all = Builder::state(slot, tag::GROUP).u64(generation.0).done();
+    KeyRange { from: key(from), to: until.map_or_else(|| end_of(all), key) }
+}
+
 /// Groups in line from a place on, before the places of a `seq`.
 pub fn line_range(slot: Slot, generation: Generation, from: LinePlace, before: Seq) -> KeyRange {
     KeyRange {

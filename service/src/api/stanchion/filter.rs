@@ -74,10 +74,12 @@ fn parse_ids(name: &'static str, ids: Vec<String>) -> Result<Vec<MessageId>, Err
         let reason = format!("Must name at most {} ids.", limits::FILTER_IDS_MAX);
         return Err(Error::invalid(name, ids.len(), reason));
     }
-    let parse = |id: String| {
-        MessageId::parse(&id).ok_or_else(|| Error::invalid(name, &id, "Must be a message id."))
-    };
-    ids.into_iter().map(parse).collect()
+    ids.into_iter().map(|id| parse_id(name, id)).collect()
+}
+
+/// Parses the id of a message.
+pub(super) fn parse_id(name: &'static str, id: String) -> Result<MessageId, Error> {
+    MessageId::parse(&id).ok_or_else(|| Error::invalid(name, id, "Must be a message id."))
 }
 
 fn parse_state(name: &str) -> Result<MessageState, Error> {

@@ -2,19 +2,27 @@
 //! `X-Amz-Target: Stanchion.<Action>`. Their errors, pages and names follow those of SQS.
 
 pub mod advance_clock;
+pub mod delete_messages;
 mod filter;
 pub mod get_server_info;
+pub mod list_message_groups;
 pub mod list_queue_stats;
 pub mod peek_messages;
+pub mod purge_message_group;
+pub mod skip_message_group_head;
 
 use crate::api::action::{Action, Row, row};
 
 /// Every action of our own, in the order of their names.
 pub const ACTIONS: &[Row] = &[
     row::<advance_clock::AdvanceClock>(),
+    row::<delete_messages::DeleteMessages>(),
     row::<get_server_info::GetServerInfo>(),
+    row::<list_message_groups::ListMessageGroups>(),
     row::<list_queue_stats::ListQueueStats>(),
     row::<peek_messages::PeekMessages>(),
+    row::<purge_message_group::PurgeMessageGroup>(),
+    row::<skip_message_group_head::SkipMessageGroupHead>(),
 ];
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod due;
 mod moves;
+mod operators;
 mod peeks;
 mod polls;
 mod queues;

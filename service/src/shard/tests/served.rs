@@ -23,12 +23,12 @@ fn start(store: &MemoryStore) -> (Shards, Failure) {
     Shards::start(StartOptions { shards: 2, ..options }).unwrap()
 }
 
-async fn create(shards: &Shards, name: &str) {
+pub(super) async fn create(shards: &Shards, name: &str) {
     let settings = QueueSettings::new(key(name).name.kind());
     shards.create(key(name), settings, Tags::new(), Box::new(|_| Ok(()))).await.unwrap();
 }
 
-fn new_message(text: &str) -> NewMessage {
+pub(super) fn new_message(text: &str) -> NewMessage {
     NewMessage {
         content: Content {
             body: text.to_owned().into(),
@@ -44,7 +44,7 @@ fn new_message(text: &str) -> NewMessage {
     }
 }
 
-fn receive(wait_s: u32) -> ReceiveRequest {
+pub(super) fn receive(wait_s: u32) -> ReceiveRequest {
     ReceiveRequest { max: 10, visibility: None, wait: Millis::from_secs(wait_s), attempt_id: None }
 }
 
