@@ -22,7 +22,7 @@ pub const BATCH: usize = 10;
 /// authentication exists nobody looks at it.
 const HEAD: &str = "POST / HTTP/1.1\r\n\
     content-type: application/x-amz-json-1.0\r\n\
-    x-amz-target: AmazonSQS.{action}\r\n\
+    x-amz-target: {target}\r\n\
     host: {host}\r\n\
     user-agent: aws-sdk-rust/1.3.9 os/linux lang/rust/1.88.0\r\n\
     x-amz-user-agent: aws-sdk-rust/1.3.9 ua/2.1 api/sqs/1.86.0 os/linux lang/rust/1.88.0 m/E,b\r\n\
@@ -42,8 +42,11 @@ pub fn request(address: SocketAddr, action: &str, body: &str) -> Vec<u8> {
     bytes
 }
 
+/// An action of SQS by its name, or one of ours as `Stanchion.<Action>`.
 fn head(address: SocketAddr, action: &str) -> Vec<u8> {
-    HEAD.replace("{action}", action).replace("{host}", &address.to_string()).into_bytes()
+    let service = if action.contains('.') { "" } else { "AmazonSQS." };
+    let target = format!("{service}{action}");
+    HEAD.replace("{target}", &target).replace("{host}", &address.to_string()).into_bytes()
 }
 
 fn finish(bytes: &mut Vec<u8>, body: &[u8]) {

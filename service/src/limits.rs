@@ -9,6 +9,33 @@ pub const LIST_RESULTS_MAX: usize = 1000;
 /// Messages one receive may return. Source: ReceiveMessage, `MaxNumberOfMessages`.
 pub const RECEIVE_MESSAGES_MAX: usize = 10;
 
+/// Messages one look into a queue may return, and how many it returns unless told.
+pub const PEEK_MESSAGES_MAX: usize = 100;
+/// See [`PEEK_MESSAGES_MAX`].
+pub const PEEK_MESSAGES_DEFAULT: usize = 10;
+
+/// A look into a queue ends with the message that reaches so many bytes, whatever it may return.
+pub const PEEK_BYTES_MAX: usize = 1 << 20;
+
+/// Ids that a filter names.
+pub const FILTER_IDS_MAX: usize = 100;
+
+/// Messages one call may delete or move, and how many it does unless told.
+pub const ERRAND_MESSAGES_MAX: usize = 1000;
+/// See [`ERRAND_MESSAGES_MAX`].
+pub const ERRAND_MESSAGES_DEFAULT: usize = 100;
+
+/// Groups one look at them may return, and how many it returns unless told.
+pub const GROUPS_RESULTS_MAX: usize = 1000;
+/// See [`GROUPS_RESULTS_MAX`].
+pub const GROUPS_RESULTS_DEFAULT: usize = 100;
+
+/// Queues one look at many may return.
+pub const QUEUE_STATS_RESULTS_MAX: usize = 100;
+
+/// Dead-letter sources it names of each queue, though it counts all.
+pub const QUEUE_STATS_SOURCES_MAX: usize = 100;
+
 /// Entries of a batch. Source: TooManyEntriesInBatchRequest.
 pub const BATCH_ENTRIES_MAX: usize = 10;
 

@@ -64,7 +64,7 @@ pub const METRICS: &[Metric] = &[
     row("stanchion_dead_letters", "Messages moved to a dead-letter queue.", Source::ShardCounter(|s| s.dead_lettered.get())),
     row("stanchion_dead_letters_stuck", "Moves to a dead-letter queue that does not exist: the message stays where it is.", Source::ShardCounter(|s| s.dead_letter_stuck.get())),
     row("stanchion_empty_receives", "Receives that returned nothing.", Source::ShardCounter(|s| s.empty_receives.get())),
-    row("stanchion_messages_deleted", "Deletes by a valid handle.", Source::ShardCounter(|s| s.deleted.get())),
+    row("stanchion_messages_deleted", "Deletes by a valid handle, and by operators.", Source::ShardCounter(|s| s.deleted.get())),
     row("stanchion_messages_duplicate", "FIFO sends dropped as duplicates.", Source::ShardCounter(|s| s.duplicates.get())),
     row("stanchion_messages_expired", "Messages dropped because their retention ended.", Source::ShardCounter(|s| s.expired.get())),
     row("stanchion_messages_held", "Messages in flight, and those that came back from it: what is in memory.", Source::ShardLevel(|s| s.held.get())),

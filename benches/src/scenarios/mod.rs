@@ -7,6 +7,7 @@
 mod backlog;
 mod churn;
 mod kills;
+mod peek;
 mod polls;
 mod probe;
 mod speed;
@@ -102,6 +103,13 @@ pub const SCENARIOS: &[Scenario] = &[
         disk_gib: 14.0,
         within_s: 3_600,
         run: |context, report| Box::pin(churn::run(context, report, churn::Head::Pinned)),
+    },
+    Scenario {
+        name: "peek",
+        about: "a look into 10 million messages, and receives beside people who look on and on",
+        disk_gib: 24.0,
+        within_s: 3_600,
+        run: |context, report| Box::pin(peek::run(context, report)),
     },
     Scenario {
         name: "idle-polls",

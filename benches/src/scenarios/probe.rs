@@ -108,7 +108,8 @@ pub(super) async fn compare(
     Ok(())
 }
 
-struct Prober {
+/// Receives from a queue under test, one after the other.
+pub(super) struct Prober {
     worker: load::Worker,
     bodies: Bodies,
     /// Receives that brought fewer than ten messages.
@@ -117,14 +118,14 @@ struct Prober {
 }
 
 impl Prober {
-    async fn open(server: &Server) -> io::Result<Prober> {
+    pub(super) async fn open(server: &Server) -> io::Result<Prober> {
         let address = server.address();
         let worker = load::Worker::open(address).await?;
         Ok(Prober { worker, bodies: Bodies::new(1), short: 0, address })
     }
 
     /// Receives ten, deletes them, sends ten; returns how long the receive took, in microseconds.
-    async fn round(&mut self, queue: &mut Probed) -> io::Result<u64> {
+    pub(super) async fn round(&mut self, queue: &mut Probed) -> io::Result<u64> {
         let ask = Receive { messages_max: aws::BATCH, ..Receive::default() };
         let receive = aws::receive(self.address, &queue.url, ask);
         let mut delete = DeleteBatch::new(self.address, &queue.url);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::model::fifo::{AttemptHash, DedupHash, GroupHash, Seq};
+use crate::model::filter::States;
 use crate::model::message::MessageId;
 use crate::model::queue::QueueKey;
 use crate::model::rows::{
@@ -108,6 +109,15 @@ pub struct SendOff {
     pub reason: String,
 }
 
+/// Messages to delete, by their places.
+#[derive(Clone, Debug)]
+pub struct Removal {
+    /// Which. Those that were never received are loaded, so not many at a time.
+    pub places: Vec<Place>,
+    /// Only those that are in one of these states.
+    pub states: States,
+}
+
 /// What a queue can be told to do with its messages.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -126,6 +136,8 @@ pub enum Command {
     Survey(Survey),
     /// Give messages up to another queue, as far as they are available. → [`Outcome::SentOff`]
     SendOff(SendOff),
+    /// Delete messages that nobody holds a handle of. → [`Outcome::Done`], one result a place.
+    Remove(Removal),
     /// Take in a message that another queue gave up. → [`Outcome::Done`], empty.
     Accept(Departure),
     /// Take back a message whose target is gone: available again, its counts kept.
@@ -164,7 +176,7 @@ pub struct Accepted {
 pub enum EntryError {
     /// FIFO: the handle's receive is over.
     Expired,
-    /// The message is gone.
+    /// The message is gone, or not where it was expected to be in its life.
     Gone,
     /// More than twelve hours after the receive.
     BeyondLimit,

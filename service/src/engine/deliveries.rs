@@ -133,8 +133,18 @@ impl Deliveries {
         self.rows.iter().map(|(&seq, row)| (seq, row))
     }
 
+    /// In `seq` order, from one on.
+    pub(super) fn range(&self, from: Seq) -> impl Iterator<Item = (Seq, &DeliveryRow)> + '_ {
+        self.rows.range(from..).map(|(&seq, row)| (seq, row))
+    }
+
     pub(super) fn in_flight_of(&self, group: GroupHash) -> u32 {
         self.hidden_by_group.get(&group).copied().unwrap_or(0)
+    }
+
+    /// Groups that have something in flight, from one on, in the order of their hashes.
+    pub(super) fn groups_in_flight(&self, from: GroupHash) -> impl Iterator<Item = GroupHash> + '_ {
+        self.hidden_by_group.range(from..).map(|(&group, _)| group)
     }
 
     /// The messages a receive attempt still holds, in `seq` order.

@@ -34,6 +34,13 @@ pub(super) struct Held {
     ready_at: Option<Timestamp>,
 }
 
+impl Held {
+    /// How many messages these are, and the first of them.
+    pub(super) fn extent(&self) -> (usize, Option<Seq>) {
+        (self.members.len(), self.members.first().copied())
+    }
+}
+
 /// Messages chosen for a receive, and how far the line was read.
 #[derive(Default)]
 struct Choice {

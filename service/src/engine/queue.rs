@@ -197,6 +197,7 @@ impl Queue {
             Command::Release(receipts) => self.release(receipts, context),
             Command::Survey(survey) => self.survey(survey, context),
             Command::SendOff(errand) => self.send_off(errand, context),
+            Command::Remove(removal) => self.remove(removal, context),
             Command::Accept(departure) => self.accept(departure, context),
             Command::Restore(departure) => self.restore(departure, context),
         }
@@ -325,6 +326,13 @@ impl Queue {
     /// Whether a message that is retained from `from` on is gone at `now`.
     pub(super) fn is_expired(&self, from: Timestamp, now: Timestamp) -> bool {
         !self.expiry_suspended && from.plus(self.settings.retention()) <= now
+    }
+
+    /// Messages retained from this moment on or earlier are gone at `now`; `None` while nothing
+    /// expires.
+    pub(super) fn expired(&self, now: Timestamp) -> Option<Timestamp> {
+        let latest = now.0.checked_sub(self.settings.retention().0);
+        latest.filter(|_| !self.expiry_suspended).map(Timestamp)
     }
 
     pub(super) fn visibility(&self, asked: Option<Millis>) -> Millis {

@@ -23,7 +23,9 @@ impl Queue {
         let mut reader = Reader::new(context.loaded);
         let mut ledger = Ledger::default();
         let leaving = receipts.iter().map(|receipt| receipt.place);
-        let unreceived = self.load_for_removal(leaving, &mut reader, &mut ledger);
+        let leaving: Vec<Place> = leaving.filter(|place| self.was_handed_out(*place)).collect();
+        let leaving = leaving.into_iter();
+        let mut unreceived = self.load_for_removal(leaving, &mut reader, &mut ledger);
         if !reader.is_complete() {
             return Step::More(reader.missing());
         }
@@ -32,8 +34,9 @@ impl Queue {
         for receipt in std::mem::take(receipts) {
             let Place { seq, .. } = receipt.place;
             let Some(row) = self.deliveries.get(seq).copied() else {
-                if let Some(row) = unreceived.get(&receipt.place) {
-                    self.discard_fresh(receipt.place, row, &mut ledger, context.effects);
+                // Taken out: the same handle may come twice.
+                if let Some(row) = unreceived.remove(&receipt.place) {
+                    self.discard_fresh(receipt.place, &row, &mut ledger, context.effects);
                 }
                 results.push(Ok(()));
                 continue;
@@ -64,6 +67,7 @@ impl Queue {
         let mut ledger = Ledger::default();
         let places = changes.iter().map(|(receipt, _)| receipt.place);
         let places = places.filter(|place| !self.deliveries.contains(place.seq));
+        let places = places.filter(|place| self.was_handed_out(*place));
         let places: Vec<Place> = places.collect();
         let unreceived = self.load_for_removal(places.into_iter(), &mut reader, &mut ledger);
         if !reader.is_complete() {
@@ -127,8 +131,7 @@ impl Queue {
     }
 
     /// Loads what the removal of these messages needs: the group rows of FIFO groups that are let
-    /// go by it, and the rows of messages that were never received as far as this queue knows. Such
-    /// handles exist: a receive that a power cut undid has told its caller one.
+    /// go by it, and the rows of messages that were never received as far as this queue knows.
     pub(super) fn load_for_removal(
         &self,
         places: impl Iterator<Item = Place>,
@@ -167,10 +170,18 @@ impl Queue {
         unreceived
     }
 
-    /// Receives of FIFO queues are always on the disk, so theirs cannot be undone.
+    /// Whether a handle may lead to this place. To one that was never received too, as far as this
+    /// queue knows: a receive that a power cut undid has told its caller a handle. Receives of FIFO
+    /// queues are always on the disk, so theirs cannot be undone.
+    fn was_handed_out(&self, place: Place) -> bool {
+        !self.is_fifo() || self.deliveries.contains(place.seq)
+    }
+
     fn may_be_unreceived(&self, place: Place) -> bool {
-        let ahead = place.lane == Lane::Delayed || self.window.fresh() <= place.seq;
-        !self.is_fifo() && ahead && place.seq < self.next_seq
+        let fifo = self.is_fifo() && place.lane == Lane::Main;
+        let delayed = !self.is_fifo() && place.lane == Lane::Delayed;
+        let ahead = fifo || delayed || self.window.fresh() <= place.seq;
+        ahead && place.seq < self.next_seq
     }
 
     /// Removes a message that is in flight or returned.

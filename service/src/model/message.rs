@@ -13,6 +13,15 @@ use super::time::{Millis, Timestamp};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub [u8; 16]);
 
+impl MessageId {
+    /// An id as it is shown: a UUID, hyphenated.
+    pub fn parse(text: &str) -> Option<MessageId> {
+        let hyphenated = text.len() == uuid::fmt::Hyphenated::LENGTH;
+        let id = uuid::Uuid::try_parse(text).ok().filter(|_| hyphenated)?;
+        Some(MessageId(id.into_bytes()))
+    }
+}
+
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&uuid::Uuid::from_bytes(self.0).hyphenated(), f)
@@ -96,23 +105,69 @@ pub struct Sent {
     pub sequence_number: Option<String>,
 }
 
-/// A message handed out by a receive.
+/// Where a message is in its life. Derived from its rows and the clock, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum MessageState {
+    /// Never received, ready to be.
+    Available,
+    /// Never received; its first delay has not ended.
+    Delayed,
+    /// Received, and hidden from others.
+    InFlight,
+    /// Received, not deleted, and ready to be received again.
+    Returned,
+}
+
+impl MessageState {
+    /// All of them.
+    pub const ALL: [MessageState; 4] = [
+        MessageState::Available,
+        MessageState::Delayed,
+        MessageState::InFlight,
+        MessageState::Returned,
+    ];
+
+    /// Its name, as on the wire.
+    pub fn parse(name: &str) -> Option<MessageState> {
+        MessageState::ALL.into_iter().find(|state| format!("{state:?}") == name)
+    }
+}
+
+/// A message as a queue shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReceivedMessage {
+pub struct ShownMessage {
     /// Its id.
     pub id: MessageId,
-    /// The handle of this receive.
-    pub receipt_handle: String,
     /// What the sender wrote.
     pub content: Content,
     /// `SentTimestamp`.
     pub sent_at: Timestamp,
-    /// `ApproximateFirstReceiveTimestamp`.
-    pub first_received_at: Timestamp,
-    /// `ApproximateReceiveCount`: this receive included, over all queues.
+    /// `ApproximateFirstReceiveTimestamp`; `None` while it was never received.
+    pub first_received_at: Option<Timestamp>,
+    /// `ApproximateReceiveCount`: over all queues, with the receive that shows it.
     pub receive_count: u32,
     /// FIFO: `SequenceNumber`.
     pub sequence_number: Option<String>,
     /// Set when it came from another queue.
     pub moved: Option<Box<Moved>>,
+}
+
+/// A message handed out by a receive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedMessage {
+    /// The handle of this receive.
+    pub receipt_handle: String,
+    /// The message.
+    pub message: ShownMessage,
+}
+
+/// A message looked at where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeekedMessage {
+    /// Where it is in its life.
+    pub state: MessageState,
+    /// When its delay or its visibility timeout ends; `None` while neither runs.
+    pub hidden_until: Option<Timestamp>,
+    /// The message.
+    pub message: ShownMessage,
 }

@@ -4,6 +4,8 @@
 pub mod attributes;
 pub mod digest;
 pub mod fifo;
+pub mod filter;
+pub mod json_path;
 pub mod md5_lanes;
 pub mod message;
 pub mod policy;

@@ -58,6 +58,26 @@ impl Catalogue {
         })
     }
 
+    /// The same for many queues, in one pass: the sources of each that has any, in name order.
+    pub fn sources_of<'a>(
+        &self,
+        targets: impl Iterator<Item = &'a QueueKey>,
+    ) -> BTreeMap<QueueKey, Vec<QueueKey>> {
+        let mut sources: BTreeMap<QueueKey, Vec<QueueKey>> =
+            targets.map(|target| (target.clone(), Vec::new())).collect();
+        for slot in &self.slots {
+            for info in slot.load().values() {
+                let target = info.settings.redrive.as_ref().and_then(|policy| policy.target());
+                if let Some(of) = target.and_then(|target| sources.get_mut(&target)) {
+                    of.push(info.key.clone());
+                }
+            }
+        }
+        sources.values_mut().for_each(|of| of.sort_unstable());
+        sources.retain(|_, of| !of.is_empty());
+        sources
+    }
+
     /// How many queues there are.
     pub fn len(&self) -> usize {
         self.slots.iter().map(|slot| slot.load().len()).sum()

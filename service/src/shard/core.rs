@@ -13,6 +13,7 @@ use super::engine_time::EngineTime;
 use super::hosted::{Act, Around, Hosted};
 use super::map::ShardMap;
 use super::outbox::Outbox;
+use super::rates::Flow;
 use super::reclaim::Reclaim;
 use super::request::{Apply, Parcel, Reply, Request};
 use super::stats::ShardStats;
@@ -251,6 +252,18 @@ impl ShardCore {
                 let result = result.ok_or(Error::QueueDoesNotExist);
                 turn.answers.push(Answered::Counters(reply, result));
             }
+            Request::View { key, queue, from, tail, reply } => {
+                let result = self.view(turn.now, &key, queue, from, tail);
+                turn.answers.push(Answered::View(reply, result));
+            }
+            Request::ViewGroups { key, queue, from, max, reply } => {
+                let result = self.view_groups(turn.now, &key, queue, from, max);
+                turn.answers.push(Answered::Groups(reply, result));
+            }
+            Request::Glance { keys, reply } => {
+                let glances = self.glance(turn.now, turn.boot, &keys);
+                turn.answers.push(Answered::Glances(reply, glances));
+            }
             Request::Look => {}
         }
         Ok(())
@@ -337,6 +350,7 @@ impl ShardCore {
 
     fn end_polls(&mut self, turn: &mut Turn) {
         let ended = if self.options.draining.load(Ordering::Acquire) {
+            self.end_tails();
             self.waiters.take_all()
         } else {
             std::iter::from_fn(|| self.waiters.take_due(turn.boot)).collect()
@@ -403,7 +417,7 @@ impl ShardCore {
         self.touch(turn, index);
         let (receives, deletes) = match &act {
             Act::Apply(Command::Receive(_)) => (true, false),
-            Act::Apply(Command::Delete(_)) => (false, true),
+            Act::Apply(Command::Delete(_) | Command::Remove(_)) => (false, true),
             _ => (false, false),
         };
         let errand_to = match &act {
@@ -452,10 +466,18 @@ impl ShardCore {
         match &result {
             Ok(Outcome::Sent(results)) => {
                 let new = results.iter().flatten().filter(|accepted| !accepted.duplicate);
-                stats.sent.add(new.count() as u64);
+                let new = new.count();
+                stats.sent.add(new as u64);
+                hosted.rates.add(turn.boot, Flow::Sent, new);
+            }
+            // The shard counts those that reach somebody.
+            Ok(Outcome::Received(messages)) => {
+                hosted.rates.add(turn.boot, Flow::Received, messages.len());
             }
             Ok(Outcome::Done(results)) if deletes => {
-                stats.deleted.add(results.iter().filter(|result| result.is_ok()).count() as u64);
+                let deleted = results.iter().filter(|result| result.is_ok()).count();
+                stats.deleted.add(deleted as u64);
+                hosted.rates.add(turn.boot, Flow::Deleted, deleted);
             }
             _ => {}
         }

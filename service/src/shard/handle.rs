@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::checkpoints::Backups;
 use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, Room, Watch};
 use super::ids::IdHasher;
 use super::map::ShardMap;
+use super::peek::odd_row;
 use super::request::{Apply, Parcel, Patience, Reply, Request, TaskRequest};
 use super::start::write_server_row;
 use super::stats::ShardStats;
@@ -25,11 +27,13 @@ use crate::env;
 use crate::error::Error;
 use crate::limits::MOVE_TASKS_ACTIVE_MAX;
 use crate::model::attributes::QueueSettings;
-use crate::model::message::{NewMessage, ReceivedMessage, Sent};
+use crate::model::fifo::Seq;
+use crate::model::message::{NewMessage, ReceivedMessage, Sent, ShownMessage};
 use crate::model::queue::{
     AccountId, Generation, Paused, QueueId, QueueKey, QueueKind, QueueName, Region, Slot,
 };
 use crate::model::receipt::{ReceiptHandle, ReceiptKey};
+use crate::model::rows::MessageRow;
 use crate::model::task::{MoveTask, TaskId};
 use crate::model::time::{Millis, Timestamp};
 use crate::store::keys::slot_of;
@@ -128,6 +132,7 @@ pub(super) struct Inner {
     pub(super) store: Arc<dyn Store>,
     /// `None` where the store has no files.
     pub(super) backups: Option<Backups>,
+    pub(super) browser: Browser,
 }
 
 impl Shards {
@@ -246,11 +251,9 @@ impl Shards {
         let patience = match request.wait {
             Millis(0) => None,
             wait => {
-                let permits = Arc::clone(&self.inner.parked_polls);
-                let permit = permits.try_acquire_owned();
-                let permit = permit.map_err(|_| busy("Too many long polls are waiting."))?;
+                let permit = Some(self.inner.poll_permit()?);
                 let until = self.inner.time.boot() + Duration::from_millis(wait.0);
-                Some(Patience { until, permit: Some(permit) })
+                Some(Patience { until, permit })
             }
         };
         let receive = Receive {
@@ -424,6 +427,17 @@ impl Shards {
         Ok(results)
     }
 
+    /// Runs a command for messages of one certain queue.
+    pub(super) async fn tell(
+        &self,
+        key: &QueueKey,
+        queue: QueueId,
+        command: Command,
+    ) -> Result<Outcome, Error> {
+        self.needs(Room::Short)?;
+        Ok(self.command(key, Some(queue), command, None).await?.open())
+    }
+
     async fn command(
         &self,
         key: &QueueKey,
@@ -440,7 +454,7 @@ impl Shards {
     }
 
     /// Sends a request to the owner of a slot and awaits its answer.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         slot: Slot,
         request: impl FnOnce(Reply<T>) -> Request,
@@ -501,25 +515,44 @@ impl Shards {
         delivered: Delivered,
     ) -> Result<ReceivedMessage, Error> {
         let Delivered { place, nonce, message, receive_count, first_received_at } = delivered;
-        let (id, mut content) = decode_payload(message.payload)
-            .map_err(|error| Error::Internal(error.to_string().into()))?;
-        let fifo = kind == QueueKind::Fifo;
-        // A dead letter is deduplicated by its message id (facts sheet, 8.2).
-        if fifo && message.moved.as_ref().is_some_and(|moved| moved.dead_letter) {
-            content.deduplication_id = Some(id.to_string());
-        }
         let handle = ReceiptHandle { slot, queue, place, nonce };
+        let first_received_at = Some(first_received_at);
+        let receives = Receives { receive_count, first_received_at };
         Ok(ReceivedMessage {
-            id,
             receipt_handle: self.inner.receipts.seal(&handle),
-            content,
-            sent_at: message.head.sent_at,
-            first_received_at,
-            receive_count,
-            sequence_number: fifo.then(|| place.seq.to_string()),
-            moved: message.moved,
+            message: shown(kind, place.seq, message, receives).map_err(odd_row)?,
         })
     }
+}
+
+/// How often a message was received, and when first, over all queues.
+pub(super) struct Receives {
+    pub(super) receive_count: u32,
+    pub(super) first_received_at: Option<Timestamp>,
+}
+
+/// A message as users see it.
+pub(super) fn shown(
+    kind: QueueKind,
+    seq: Seq,
+    message: MessageRow,
+    receives: Receives,
+) -> Result<ShownMessage, StoreError> {
+    let (id, mut content) = decode_payload(message.payload)?;
+    let fifo = kind == QueueKind::Fifo;
+    // A dead letter is deduplicated by its message id (facts sheet, 8.2).
+    if fifo && message.moved.as_ref().is_some_and(|moved| moved.dead_letter) {
+        content.deduplication_id = Some(id.to_string());
+    }
+    Ok(ShownMessage {
+        id,
+        content,
+        sent_at: message.head.sent_at,
+        first_received_at: receives.first_received_at,
+        receive_count: receives.receive_count,
+        sequence_number: fifo.then(|| seq.to_string()),
+        moved: message.moved,
+    })
 }
 
 impl Inner {
@@ -528,6 +561,12 @@ impl Inner {
             // One that is full will look anyway, and one that is gone has nothing to look at.
             let _ = mailbox.try_send(Request::Look);
         }
+    }
+
+    /// A place among those who wait.
+    pub(super) fn poll_permit(&self) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.parked_polls).try_acquire_owned();
+        permit.map_err(|_| busy("Too many long polls are waiting."))
     }
 
     /// The process can no longer be trusted with the data.

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::handle::QueueInfo;
+use super::rates::Rates;
 use super::rows::TurnRows;
 use crate::engine::command::{Command, Context, Effects, Loaded, Need, Outcome, Step};
 use crate::engine::queue::Queue;
@@ -41,6 +44,10 @@ pub(super) struct Hosted {
     pub(super) given_bytes: u64,
     /// When something was last done to it, on the boot clock.
     pub(super) touched_at: Duration,
+    /// For those who follow its tail: the number that the next message gets.
+    pub(super) arrivals: Option<watch::Sender<Seq>>,
+    /// How fast messages come and go.
+    pub(super) rates: Rates,
 }
 
 /// What a queue may use of its shard while it works.
@@ -78,6 +85,8 @@ impl Hosted {
             removed: 0,
             given_bytes: 0,
             touched_at: Duration::ZERO,
+            arrivals: None,
+            rates: Rates::default(),
         };
         hosted.describe(info);
         hosted

@@ -1,17 +1,23 @@
 //! Drives engines: a thread, a channel, a slice of the store. Knows neither HTTP nor AWS codes.
 
 mod admin;
+mod browser;
 pub mod catalogue;
 pub mod checkpoints;
+pub mod cleanup;
 pub mod core;
 mod driver;
 pub mod engine_time;
 pub mod free_space;
+pub mod groups;
 pub mod handle;
 mod hosted;
 mod ids;
 pub mod map;
 mod outbox;
+pub mod peek;
+pub mod queue_stats;
+pub mod rates;
 pub mod reclaim;
 pub mod request;
 mod rows;
@@ -22,3 +28,4 @@ mod tasks;
 mod tests;
 mod turn;
 mod waiters;
+mod walk;

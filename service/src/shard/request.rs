@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use super::groups::ViewedGroups;
 use super::handle::{Change, Check, Pause, QueueInfo, Tags};
+use super::queue_stats::Glance;
 use crate::engine::command::{Command, Outcome, Receipt};
 use crate::engine::queue::Counters;
+use crate::engine::view::View;
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
+use crate::model::fifo::{GroupHash, Seq};
 use crate::model::queue::{AccountId, QueueId, QueueKey, Slot};
 use crate::model::task::{MoveTask, TaskId};
 use crate::store::keys::OutboxKey;
@@ -79,6 +83,39 @@ pub enum Request {
         /// Messages by state.
         reply: Reply<Counters>,
     },
+    /// Say about a queue what somebody must know who reads its rows.
+    View {
+        /// Which queue.
+        key: QueueKey,
+        /// Its identity, where the reader has begun already.
+        queue: Option<QueueId>,
+        /// From which number on.
+        from: Seq,
+        /// Whether to tell of later messages too.
+        tail: bool,
+        /// The view.
+        reply: Reply<Viewed>,
+    },
+    /// Say about a queue's groups what their rows do not.
+    ViewGroups {
+        /// Which queue.
+        key: QueueKey,
+        /// Its identity.
+        queue: QueueId,
+        /// From which group on.
+        from: GroupHash,
+        /// At most so many.
+        max: usize,
+        /// The view.
+        reply: Reply<ViewedGroups>,
+    },
+    /// Look at queues of this shard, briefly.
+    Glance {
+        /// Which.
+        keys: Vec<QueueKey>,
+        /// Those that are there.
+        reply: Reply<Vec<Glance>>,
+    },
     /// Messages that were handed out but never reached anybody.
     Release {
         /// From which queue.
@@ -134,6 +171,16 @@ pub enum TaskRequest {
         /// How many.
         reply: Reply<u64>,
     },
+}
+
+/// A queue as somebody sees it who reads its rows.
+pub struct Viewed {
+    /// The queue.
+    pub info: Arc<QueueInfo>,
+    /// What its rows do not say.
+    pub view: View,
+    /// Tells the number that the next message gets, whenever that changes; ends with the queue.
+    pub arrivals: Option<watch::Receiver<Seq>>,
 }
 
 /// A command for one queue.

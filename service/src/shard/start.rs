@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
 
+use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::checkpoints::Backups;
 use super::core::{CoreOptions, ShardCore};
@@ -322,6 +323,8 @@ impl Shards {
                 failed.send_replace(Some(why));
             })?);
         }
+        let (browser, thread) = Browser::start()?;
+        threads.push(thread);
         let free_space = Arc::new(FreeSpace::default());
         let watch = options
             .free_space
@@ -347,6 +350,7 @@ impl Shards {
             watch: Mutex::new(watch),
             store,
             backups: options.checkpoints.map(Backups::new),
+            browser,
         };
         Ok((Shards { inner: Arc::new(inner) }, failure))
     }
@@ -356,6 +360,7 @@ impl Shards {
     pub async fn stop(&self) {
         self.inner.stopping.store(true, Ordering::Release);
         self.look();
+        self.inner.browser.stop();
         let inner = Arc::clone(&self.inner);
         let stopped = tokio::task::spawn_blocking(move || {
             let lock = |poisoned: PoisonError<_>| poisoned.into_inner();

@@ -15,7 +15,7 @@ pub struct ShardStats {
     pub received: Counter,
     /// Receives answered with nothing, after their wait.
     pub empty_receives: Counter,
-    /// Deletes by a handle that is valid.
+    /// Deletes by a handle that is valid, and by operators.
     pub deleted: Counter,
     /// Messages dropped because their retention ended.
     pub expired: Counter,

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::ShardCore;
+use super::groups::ViewedGroups;
 use super::handle::QueueInfo;
-use super::request::{Parcel, Reply, Request};
+use super::queue_stats::Glance;
+use super::request::{Parcel, Reply, Request, Viewed};
 use crate::engine::command::Departure;
 use crate::engine::queue::Counters;
 use crate::error::Error;
@@ -62,6 +64,9 @@ pub(super) enum Answered {
     Started(Reply<TaskId>, Result<TaskId, Error>),
     Number(Reply<u64>, Result<u64, Error>),
     Tasks(Reply<Vec<(TaskId, MoveTask)>>, Result<Vec<(TaskId, MoveTask)>, Error>),
+    View(Reply<Viewed>, Result<Viewed, Error>),
+    Groups(Reply<ViewedGroups>, Result<ViewedGroups, Error>),
+    Glances(Reply<Vec<Glance>>, Vec<Glance>),
 }
 
 impl Turn {
@@ -90,7 +95,8 @@ impl ShardCore {
         let mut ops = std::mem::take(&mut turn.ops);
         // Catalogue, outbox and dead generations concern everybody.
         let answer_some = turn.sync && ops.is_empty() && !turn.unsynced.is_empty();
-        for index in std::mem::take(&mut turn.touched) {
+        let touched = std::mem::take(&mut turn.touched);
+        for &index in &touched {
             self.finish_queue(index, turn.now, &mut ops);
         }
         let synced = turn.sync && !answer_some;
@@ -99,6 +105,9 @@ impl ShardCore {
         if answer_some {
             self.answer_unsynced(turn);
             self.sync()?;
+        }
+        for index in touched {
+            self.tell_of_arrivals(index);
         }
         // A map of all queues of a slot is replaced: not once for each of them, where it is all.
         let mut published = std::mem::take(&mut turn.published).into_iter().peekable();
@@ -134,6 +143,9 @@ impl ShardCore {
                 Answered::Started(reply, result) => drop(reply.send(result)),
                 Answered::Number(reply, result) => drop(reply.send(result)),
                 Answered::Tasks(reply, result) => drop(reply.send(result)),
+                Answered::View(reply, result) => drop(reply.send(result)),
+                Answered::Groups(reply, result) => drop(reply.send(result)),
+                Answered::Glances(reply, glances) => drop(reply.send(Ok(glances))),
             }
         }
         if let Some(keys) = self.outbox.take_hints_of(self.options.shard) {

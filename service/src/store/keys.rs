@@ -153,6 +153,37 @@ pub fn all_messages_range(slot: Slot, generation: Generation) -> KeyRange {
     under(Builder::messages(slot).u64(generation.0).done())
 }
 
+/// Message rows of a lane from a `seq` on, before another.
+pub fn messages_between(
+    slot: Slot,
+    generation: Generation,
+    lane: Lane,
+    from: Seq,
+    until: Seq,
+) -> KeyRange {
+    let key = |seq| row_key(slot, generation, &RowKey::Message(Place { lane, seq }));
+    KeyRange { from: key(from), to: key(until) }
+}
+
+/// Never-received messages of a group from a `seq` on, before another.
+pub fn members_between(
+    slot: Slot,
+    generation: Generation,
+    group: GroupHash,
+    from: Seq,
+    until: Seq,
+) -> KeyRange {
+    let key = |seq| row_key(slot, generation, &RowKey::Member(group, seq));
+    KeyRange { from: key(from), to: key(until) }
+}
+
+/// The sequence number that the key of a message or of a member ends in; also of a place between
+/// two such keys where a scan says to go on.
+pub fn ending_seq(key: &[u8]) -> Result<Seq, StoreError> {
+    let seq = key.last_chunk::<8>().map(|bytes| Seq(u64::from_be_bytes(*bytes)));
+    seq.ok_or_else(|| Parts { key, rest: key }.corrupt())
+}
+
 /// All delivery rows of a generation.
 pub fn deliveries_range(slot: Slot, generation: Generation) -> KeyRange {
     under(Builder::state(slot, tag::DELIVERY).u64(generation.0).done())
@@ -185,7 +216,7 @@ pub fn all_timers_range(slot: Slot, generation: Generation) -> KeyRange {
 }
 
 /// All groups of a generation.
-pub fn groups_range(slot: Slot, generation: Generation) -> KeyRange {
+pub fn all_groups_range(slot: Slot, generation: Generation) -> KeyRange {
     under(Builder::state(slot, tag::GROUP).u64(generation.0).done())
 }
 
@@ -197,6 +228,18 @@ pub fn all_members_range(slot: Slot, generation: Generation) -> KeyRange {
 /// The whole line of a generation.
 pub fn whole_line_range(slot: Slot, generation: Generation) -> KeyRange {
     under(Builder::state(slot, tag::LINE).u64(generation.0).done())
+}
+
+/// Groups from one on, before another or up to the last.
+pub fn groups_range(
+    slot: Slot,
+    generation: Generation,
+    from: GroupHash,
+    until: Option<GroupHash>,
+) -> KeyRange {
+    let key = |group| row_key(slot, generation, &RowKey::Group(group));
+    let all = Builder::state(slot, tag::GROUP).u64(generation.0).done();
+    KeyRange { from: key(from), to: until.map_or_else(|| end_of(all), key) }
 }
 
 /// Groups in line from a place on, before the places of a `seq`.

@@ -11,7 +11,7 @@ use crate::model::rows::{
 };
 use crate::store::codec::{Value, decode};
 use crate::store::keys::{
-    KeyRange, all_members_range, all_timers_range, deliveries_range, groups_range, hint_key,
+    KeyRange, all_groups_range, all_members_range, all_timers_range, deliveries_range, hint_key,
     messages_range, parse_row_key, row_key, whole_line_range,
 };
 use crate::store::values::QueueRow;
@@ -233,7 +233,7 @@ impl<'a> Check<'a> {
 
     /// Groups and their members, both in the order of groups. Answers how many stand in line.
     fn groups(&mut self, waiting: &Waiting, held: &BTreeSet<GroupHash>) -> Result<u64, StoreError> {
-        let groups = self.rows::<GroupRow>(groups_range(self.slot, self.generation));
+        let groups = self.rows::<GroupRow>(all_groups_range(self.slot, self.generation));
         let members = self.rows::<()>(all_members_range(self.slot, self.generation));
         let mut members = members.peekable();
         let (mut all, mut in_line) = (0, 0);

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use stanchion_service::engine::command::{
-    Command, Delivered, EntryError, Outcome, Receipt, Receive, SendOff, Survey, SurveyFrom,
-    Surveyed,
+    Command, Delivered, EntryError, Outcome, Receipt, Receive, Removal, SendOff, Survey,
+    SurveyFrom, Surveyed,
 };
 use stanchion_service::model::attributes::{QueueSettings, RedrivePolicy};
 use stanchion_service::model::fifo::Seq;
+use stanchion_service::model::filter::States;
+use stanchion_service::model::message::MessageState;
 use stanchion_service::model::queue::{QueueKey, QueueKind};
-use stanchion_service::model::rows::Place;
+use stanchion_service::model::rows::{Lane, Place};
 use stanchion_service::model::time::{Millis, Timestamp};
 
 use crate::bench::{Bench, incoming};
@@ -24,6 +26,7 @@ enum Step {
     Delete { handle: prop::sample::Index },
     Change { handle: prop::sample::Index, span_s: u8 },
     SendOff { max: usize, take: usize },
+    Remove { at: prop::sample::Index, count: usize, states: u8 },
     Wait { millis: u32 },
     Restart,
     ForgetWindow,
@@ -40,6 +43,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (any::<prop::sample::Index>(), 0..60u8)
             .prop_map(|(handle, span_s)| Step::Change { handle, span_s }),
         2 => (1..8usize, 0..12usize).prop_map(|(max, take)| Step::SendOff { max, take }),
+        2 => (any::<prop::sample::Index>(), 1..4usize, 0..16u8)
+            .prop_map(|(at, count, states)| Step::Remove { at, count, states }),
         4 => (0..25_000u32).prop_map(|millis| Step::Wait { millis }),
         1 => Just(Step::Restart),
         1 => Just(Step::ForgetWindow),
@@ -87,9 +92,19 @@ struct Message {
     /// Zero while it was never received.
     visible_at: u64,
     latest: Option<Receipt>,
+    place: Option<Place>,
 }
 
 impl Message {
+    fn state(&self, now: u64) -> MessageState {
+        match () {
+            () if self.is_in_flight(now) => MessageState::InFlight,
+            () if self.is_delayed(now) => MessageState::Delayed,
+            () if self.receives > 0 => MessageState::Returned,
+            () => MessageState::Available,
+        }
+    }
+
     fn is_in_flight(&self, now: u64) -> bool {
         self.receives > 0 && now < self.visible_at
     }
@@ -146,6 +161,7 @@ impl World {
             Step::Delete { handle } => self.delete(handle),
             Step::Change { handle, span_s } => self.change(handle, span_s),
             Step::SendOff { max, take } => self.send_off(max, take),
+            Step::Remove { at, count, states } => self.remove(at, count, states),
             Step::Wait { millis } => self.bench.now = Timestamp(self.now() + u64::from(millis)),
             Step::Restart => self.bench.restart(),
             Step::ForgetWindow => self.bench.queue.drop_window(),
@@ -198,9 +214,16 @@ impl World {
                 receives: 0,
                 visible_at: 0,
                 latest: None,
+                place: None,
             });
         }
         let Ok(Outcome::Sent(results)) = self.bench.apply(Command::Send(batch)) else { panic!() };
+        let lane = if !fifo && delay > 0 { Lane::Delayed } else { Lane::Main };
+        let seqs = results.iter().flatten().filter(|sent| !sent.duplicate).map(|sent| sent.seq);
+        let new = self.messages.iter_mut().filter(|message| message.place.is_none());
+        for (message, seq) in new.zip(seqs) {
+            message.place = Some(Place { lane, seq });
+        }
         let accepted = results.into_iter().map(|result| {
             let id = result.expect("sent").id.0;
             String::from_utf8_lossy(&id).trim_end_matches('\0').to_owned()
@@ -377,6 +400,39 @@ impl World {
         assert_eq!(one(self.bench.apply(Command::Delete(vec![receipt]))), expected);
     }
 
+    /// Deletes some that follow each other, the first of them twice, if their states are among
+    /// these.
+    fn remove(&mut self, at: prop::sample::Index, count: usize, states: u8) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let all = MessageState::ALL.into_iter();
+        let states: States = all.filter(|state| states & 1 << *state as u8 != 0).collect();
+        let now = self.now();
+        let from = at.index(self.messages.len());
+        let chosen: Vec<Message> = self
+            .messages
+            .iter()
+            .skip(from)
+            .take(count)
+            .chain(&self.messages[from..=from])
+            .cloned()
+            .collect();
+        let places = chosen.iter().map(|message| message.place.expect("it was sent")).collect();
+        let removal = Removal { places, states };
+        let Ok(Outcome::Done(results)) = self.bench.apply(Command::Remove(removal)) else {
+            panic!("a removal failed")
+        };
+        for (message, result) in chosen.iter().zip(results) {
+            let at = self.messages.iter().position(|alive| alive.name == message.name);
+            let at = at.filter(|_| states.contains(message.state(now)));
+            assert_eq!(result, at.map(drop).ok_or(EntryError::Gone), "{}", message.name);
+            if let Some(at) = at {
+                self.messages.remove(at);
+            }
+        }
+    }
+
     fn change(&mut self, handle: prop::sample::Index, span_s: u8) {
         if self.handles.is_empty() {
             return;
@@ -421,4 +477,17 @@ proptest! {
             world.run(step);
         }
     }
+}
+
+/// A handle of a receive that a power cut undid leads to a message that was never received. It may
+/// come twice in one batch.
+#[test]
+fn a_handle_of_an_undone_receive_deletes_its_message_once() {
+    let mut bench = Bench::new(QueueSettings::new(QueueKind::Standard));
+    let batch = ["m1", "m2", "m3"].map(|name| incoming(name, None, None, None)).to_vec();
+    let Ok(Outcome::Sent(sent)) = bench.apply(Command::Send(batch)) else { panic!() };
+    let seq = sent[1].as_ref().expect("sent").seq;
+    let receipt = Receipt { place: Place { lane: Lane::Main, seq }, nonce: 1 };
+    bench.apply(Command::Delete(vec![receipt, receipt])).expect("deleted");
+    assert_eq!(bench.queue.counters().available, 2);
 }

@@ -91,7 +91,12 @@ impl Page {
     pub fn next_token<'a>(&self, names: impl Iterator<Item = &'a QueueName>) -> Option<String> {
         let mut names = names.skip(self.max - 1);
         let (last, _more) = (names.next()?, names.next()?);
-        self.wants_token.then(|| URL_SAFE_NO_PAD.encode(last.as_str()))
+        self.wants_token.then(|| Page::token(last))
+    }
+
+    /// The token of a page that begins after a name.
+    pub fn token(after: &QueueName) -> String {
+        URL_SAFE_NO_PAD.encode(after.as_str())
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::limits::{self, Limits};
 use crate::model::attributes;
 use crate::model::digest::{self, HexMd5};
-use crate::model::message::{Attribute, Content, MessageId, ReceivedMessage};
+use crate::model::message::{Attribute, Content, MessageId, ReceivedMessage, ShownMessage};
 use crate::model::queue::QueueKind;
 use crate::model::rows::Moved;
 use crate::model::time::Millis;
@@ -41,11 +41,13 @@ pub struct ReceiveOutput {
     messages: Vec<MessageOutput>,
 }
 
+/// A message, with a handle if it was received.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct MessageOutput {
+pub struct MessageOutput {
     message_id: MessageId,
-    receipt_handle: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt_handle: Option<String>,
     #[serde(rename = "MD5OfBody")]
     md5_of_body: HexMd5,
     #[serde(serialize_with = "serialize_text")]
@@ -80,13 +82,27 @@ impl Action for ReceiveMessage {
             call.ticket.park();
         }
         let messages = call.app.shards.receive(&queue.key, request).await?;
-        let show = |message| MessageOutput::new(message, &system, &user);
+        let show = |received: ReceivedMessage| {
+            MessageOutput::new(received.message, Some(received.receipt_handle), &system, &user)
+        };
         Ok(ReceiveOutput { messages: messages.into_iter().map(show).collect() })
     }
 }
 
 impl MessageOutput {
-    fn new(message: ReceivedMessage, system: &[&SystemRow], user: &UserSelection) -> Self {
+    /// A message with everything that is known about it, looked at rather than received.
+    pub fn of_peek(message: ShownMessage) -> MessageOutput {
+        let all = UserSelection { all: true, names: Vec::new() };
+        let system: Vec<&SystemRow> = SYSTEM_ATTRIBUTES.iter().collect();
+        MessageOutput::new(message, None, &system, &all)
+    }
+
+    fn new(
+        message: ShownMessage,
+        receipt_handle: Option<String>,
+        system: &[&SystemRow],
+        user: &UserSelection,
+    ) -> MessageOutput {
         let shown = |row: &&SystemRow| Some((row.name, (row.show)(&message)?));
         let attributes = system.iter().filter_map(shown).collect();
         let Content { body, body_md5, attributes: all, attributes_md5, .. } = message.content;
@@ -102,7 +118,7 @@ impl MessageOutput {
         };
         MessageOutput {
             message_id: message.id,
-            receipt_handle: message.receipt_handle,
+            receipt_handle,
             md5_of_body: HexMd5(body_md5),
             body,
             attributes,
@@ -124,7 +140,7 @@ pub struct SystemRow {
     /// It is ours rather than AWS's.
     pub own: bool,
     /// Its value where a message has it.
-    show: fn(&ReceivedMessage) -> Option<String>,
+    show: fn(&ShownMessage) -> Option<String>,
 }
 
 /// Every system attribute of a received message. Source: facts sheet, 4.8.
@@ -132,7 +148,7 @@ pub const SYSTEM_ATTRIBUTES: &[SystemRow] = &[
     aws("SenderId", |m| Some(m.content.sender_id.clone())),
     aws("SentTimestamp", |m| Some(m.sent_at.to_string())),
     aws("ApproximateReceiveCount", |m| Some(m.receive_count.to_string())),
-    aws("ApproximateFirstReceiveTimestamp", |m| Some(m.first_received_at.to_string())),
+    aws("ApproximateFirstReceiveTimestamp", |m| Some(m.first_received_at?.to_string())),
     aws("MessageGroupId", |m| m.content.group_id.clone()),
     aws("MessageDeduplicationId", |m| m.content.deduplication_id.clone()),
     aws("SequenceNumber", |m| m.sequence_number.clone()),
@@ -143,16 +159,16 @@ pub const SYSTEM_ATTRIBUTES: &[SystemRow] = &[
     own("Stanchion.DeathTime", |m| death(m).map(|death| death.moved_at.to_string())),
 ];
 
-const fn aws(name: &'static str, show: fn(&ReceivedMessage) -> Option<String>) -> SystemRow {
+const fn aws(name: &'static str, show: fn(&ShownMessage) -> Option<String>) -> SystemRow {
     SystemRow { name, own: false, show }
 }
 
-const fn own(name: &'static str, show: fn(&ReceivedMessage) -> Option<String>) -> SystemRow {
+const fn own(name: &'static str, show: fn(&ShownMessage) -> Option<String>) -> SystemRow {
     SystemRow { name, own: true, show }
 }
 
 /// Where a dead letter came from, and why.
-fn death(message: &ReceivedMessage) -> Option<&Moved> {
+fn death(message: &ShownMessage) -> Option<&Moved> {
     message.moved.as_deref().filter(|moved| moved.dead_letter)
 }
 
@@ -210,7 +226,7 @@ fn parse_max(given: Option<i64>) -> Result<usize, Error> {
 }
 
 /// How long to wait: as the request says, else as the queue says.
-fn parse_wait(given: Option<i64>, default_s: u32) -> Result<Millis, Error> {
+pub fn parse_wait(given: Option<i64>, default_s: u32) -> Result<Millis, Error> {
     let Some(given) = given else { return Ok(Millis::from_secs(default_s)) };
     let wait = u32::try_from(given).ok().filter(|wait| *wait <= limits::RECEIVE_WAIT_S_MAX);
     wait.map(Millis::from_secs).ok_or_else(|| {
@@ -242,7 +258,7 @@ mod tests {
         rows.iter().map(|row| row.name).collect()
     }
 
-    fn message() -> ReceivedMessage {
+    fn message() -> ShownMessage {
         let text = |text: &str| Attribute {
             data_type: "String".into(),
             value: AttributeValue::Text(text.into()),
@@ -250,9 +266,8 @@ mod tests {
         let attributes = [("City", "Any City"), ("color", "red"), ("col.x", "1")];
         let attributes =
             attributes.map(|(name, value)| (name.to_string(), text(value))).into_iter().collect();
-        ReceivedMessage {
+        ShownMessage {
             id: MessageId([0; 16]),
-            receipt_handle: "handle".into(),
             content: Content {
                 body: "say \"hello\"\n".into(),
                 body_md5: digest::md5_of_body(b"say \"hello\"\n"),
@@ -264,7 +279,7 @@ mod tests {
                 deduplication_id: None,
             },
             sent_at: Timestamp(1_700_000_000_123),
-            first_received_at: Timestamp(1_700_000_000_456),
+            first_received_at: Some(Timestamp(1_700_000_000_456)),
             receive_count: 3,
             sequence_number: None,
             moved: None,
@@ -275,7 +290,8 @@ mod tests {
         let system: Vec<_> = system.iter().map(|name| name.to_string()).collect();
         let system = select_system(system.iter(), &limits::STANDARD).unwrap();
         let user = UserSelection::new(user.iter().map(|name| name.to_string()).collect());
-        let messages = vec![MessageOutput::new(message(), &system, &user)];
+        let handle = Some("handle".into());
+        let messages = vec![MessageOutput::new(message(), handle, &system, &user)];
         serde_json::to_string(&ReceiveOutput { messages }).unwrap()
     }
 
@@ -349,7 +365,7 @@ mod tests {
             moved_at: Timestamp(5),
             reason: "maxReceiveCount 3 exceeded".into(),
         }));
-        let shown = |message: &ReceivedMessage| -> Vec<String> {
+        let shown = |message: &ShownMessage| -> Vec<String> {
             SYSTEM_ATTRIBUTES[8..].iter().filter_map(|row| (row.show)(message)).collect()
         };
         assert_eq!(

@@ -4,11 +4,18 @@
 pub mod advance_clock;
 pub mod checkpoint;
 pub mod delete_checkpoint;
+pub mod delete_messages;
+mod filter;
 pub mod get_server_info;
 pub mod list_checkpoints;
+pub mod list_message_groups;
+pub mod list_queue_stats;
 pub mod pause_queue;
+pub mod peek_messages;
+pub mod purge_message_group;
 pub mod reset;
 pub mod resume_queue;
+pub mod skip_message_group_head;
 
 use crate::api::action::{Action, Row, row};
 
@@ -17,9 +24,29 @@ pub const ACTIONS: &[Row] = &[
     row::<advance_clock::AdvanceClock>(),
     row::<checkpoint::Checkpoint>(),
     row::<delete_checkpoint::DeleteCheckpoint>(),
+    row::<delete_messages::DeleteMessages>(),
     row::<get_server_info::GetServerInfo>(),
     row::<list_checkpoints::ListCheckpoints>(),
+    row::<list_message_groups::ListMessageGroups>(),
+    row::<list_queue_stats::ListQueueStats>(),
     row::<pause_queue::PauseQueue>(),
+    row::<peek_messages::PeekMessages>(),
+    row::<purge_message_group::PurgeMessageGroup>(),
     row::<reset::Reset>(),
     row::<resume_queue::ResumeQueue>(),
+    row::<skip_message_group_head::SkipMessageGroupHead>(),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_describes_exactly_these_actions() {
+        let page = include_str!("../../../../docs/admin-actions.md");
+        let heading = |line: &'static str| line.strip_prefix("## `")?.strip_suffix('`');
+        let described: Vec<&str> = page.lines().filter_map(heading).collect();
+        let actions: Vec<&str> = ACTIONS.iter().map(|row| row.name).collect();
+        assert_eq!(described, actions);
+    }
+}

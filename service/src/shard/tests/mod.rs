@@ -3,6 +3,8 @@
 mod due;
 mod moves;
 mod operations;
+mod operators;
+mod peeks;
 mod polls;
 mod queues;
 mod random;

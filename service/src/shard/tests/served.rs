@@ -8,9 +8,11 @@ use tokio::task::JoinHandle;
 use crate::env::{ManualClock, SystemClock};
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
+use crate::model::filter::Filter;
 use crate::model::message::{Attributes, Content, NewMessage, ReceivedMessage};
 use crate::model::time::Millis;
 use crate::shard::handle::{ReceiveRequest, Shards, Tags};
+use crate::shard::peek::{Peek, Start};
 use crate::shard::start::{Failure, StartOptions};
 use crate::store::memory::{Crash, Fault, MemoryStore};
 
@@ -21,12 +23,12 @@ fn start(store: &MemoryStore) -> (Shards, Failure) {
     Shards::start(StartOptions { shards: 2, ..options }).unwrap()
 }
 
-async fn create(shards: &Shards, name: &str) {
+pub(super) async fn create(shards: &Shards, name: &str) {
     let settings = QueueSettings::new(key(name).name.kind());
     shards.create(key(name), settings, Tags::new(), Box::new(|_| Ok(()))).await.unwrap();
 }
 
-fn new_message(text: &str) -> NewMessage {
+pub(super) fn new_message(text: &str) -> NewMessage {
     NewMessage {
         content: Content {
             body: text.to_owned().into(),
@@ -42,7 +44,7 @@ fn new_message(text: &str) -> NewMessage {
     }
 }
 
-fn receive(wait_s: u32) -> ReceiveRequest {
+pub(super) fn receive(wait_s: u32) -> ReceiveRequest {
     ReceiveRequest { max: 10, visibility: None, wait: Millis::from_secs(wait_s), attempt_id: None }
 }
 
@@ -66,7 +68,10 @@ async fn a_message_goes_in_and_out_and_away() {
     let sent = sent[0].as_ref().unwrap();
     assert_eq!(sent.sequence_number, None);
     let received = shards.receive(&key("q"), receive(0)).await.unwrap();
-    assert_eq!((&received[0].content.body[..], received[0].id), (&b"hello"[..], sent.id));
+    assert_eq!(
+        (&received[0].message.content.body[..], received[0].message.id),
+        (&b"hello"[..], sent.id)
+    );
     let handle = received[0].receipt_handle.clone();
     let hide = vec![(handle.clone(), 60)];
     assert_eq!(shards.change_visibility(&key("q"), hide).await.unwrap(), [Ok(())]);
@@ -94,7 +99,7 @@ async fn a_fifo_queue_shows_sequence_numbers_and_drops_duplicates() {
     let number = sent[0].as_ref().unwrap().sequence_number.clone();
     assert_eq!(number.as_ref().map(String::len), Some(20));
     let received = shards.receive(&key("q.fifo"), receive(0)).await.unwrap();
-    assert_eq!((received.len(), &received[0].sequence_number), (1, &number));
+    assert_eq!((received.len(), &received[0].message.sequence_number), (1, &number));
     shards.stop().await;
 }
 
@@ -105,6 +110,54 @@ async fn a_long_poll_is_woken_by_a_send() {
     let waiting = park_a_poll(&shards).await;
     shards.send(&key("q"), vec![new_message("a")]).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap().len(), 1);
+    shards.stop().await;
+}
+
+fn look(start: Start, wait_s: u32) -> Peek {
+    let filter = Filter { body: Some("wanted".into()), ..Filter::default() };
+    Peek { filter, start, max: 10, bytes_max: 1 << 20, wait: Millis::from_secs(wait_s) }
+}
+
+#[tokio::test]
+async fn a_look_waits_for_what_arrives_and_passes_its_filter() {
+    let (shards, _failure) = start(&MemoryStore::new());
+    create(&shards, "q").await;
+    shards.send(&key("q"), vec![new_message("wanted"), new_message("no")]).await.unwrap();
+    let page = shards.peek(&key("q"), look(Start::Oldest, 20)).await.unwrap();
+    assert_eq!((page.messages.len(), page.at_end), (1, true), "it need not wait");
+    let tail = Start::Token(page.token);
+    let now = shards.peek(&key("q"), look(Start::Now, 0)).await.unwrap();
+    assert_eq!(tail, Start::Token(now.token), "both are at the end");
+    assert_eq!(shards.peek(&key("q"), look(tail.clone(), 0)).await.unwrap().messages.len(), 0);
+
+    let waiting = tokio::spawn({
+        let (shards, tail) = (shards.clone(), tail.clone());
+        async move { shards.peek(&key("q"), look(tail, 20)).await.unwrap() }
+    });
+    // Whether they arrive before it waits or while it does.
+    tokio::task::yield_now().await;
+    shards.send(&key("q"), vec![new_message("no")]).await.unwrap();
+    tokio::task::yield_now().await;
+    shards.send(&key("q"), vec![new_message("wanted too")]).await.unwrap();
+    let page = waiting.await.unwrap();
+    assert_eq!(&page.messages[0].message.content.body[..], b"wanted too");
+    assert_eq!(page.messages.len(), 1);
+    assert_eq!(shards.receive(&key("q"), receive(0)).await.unwrap().len(), 4);
+
+    // Nobody waits longer than the queue lives, or than the server serves.
+    let last = look(Start::Token(page.token), 20);
+    let waiting = tokio::spawn({
+        let (shards, last) = (shards.clone(), last.clone());
+        async move { shards.peek(&key("q"), last).await }
+    });
+    shards.drain();
+    assert_eq!(waiting.await.unwrap().map(|page| page.messages.len()), Ok(0));
+    let later = shards.peek(&key("q"), last.clone()).await.unwrap();
+    assert_eq!(later.messages.len(), 0);
+    shards.delete_queue(&key("q")).await.unwrap();
+    create(&shards, "q").await;
+    let refused = shards.peek(&key("q"), last).await;
+    assert!(matches!(refused, Err(Error::InvalidParameter(_))), "a token of another queue");
     shards.stop().await;
 }
 
