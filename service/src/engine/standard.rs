@@ -1,8 +1,8 @@
 //! Sending to and receiving from a standard queue.
 //!
 //! Fresh messages are not indexed in memory: they are a range of keys, read ahead through a window.
-//! Messages with a delay of their own are another range, served through the timers that ran out.
-//! Returned ones are in memory, ordered by when they became available.
+//! Messages with a delay of their own are another range, read ahead in the order in which their
+//! timers ran out. Returned ones are in memory, ordered by when they became available.
 
 use crate::engine::command::{
     Accepted, Context, Delivered, Due, Effects, Incoming, Outcome, Receive, Step,
