@@ -8,6 +8,7 @@ mod declared;
 mod durability;
 mod fifo;
 mod load;
+mod move_tasks;
 mod networking;
 mod operations;
 mod readme;

@@ -7,6 +7,7 @@
 mod backlog;
 mod churn;
 mod kills;
+mod moves;
 mod peek;
 mod polls;
 mod probe;
@@ -131,6 +132,13 @@ pub const SCENARIOS: &[Scenario] = &[
         disk_gib: 4.0,
         within_s: 3_600,
         run: |context, report| Box::pin(kills::run(context, report)),
+    },
+    Scenario {
+        name: "move-task",
+        about: "1 million messages moved by a task that is killed three times on the way",
+        disk_gib: 6.0,
+        within_s: 3_600,
+        run: |context, report| Box::pin(moves::run(context, report)),
     },
 ];
 

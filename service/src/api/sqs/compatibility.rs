@@ -11,6 +11,7 @@ use crate::api::error_table::{ROWS, Row};
 use crate::limits::{self, Limits, RELAXED, STANDARD, STRICT};
 use crate::model::attributes::{self, ATTRIBUTES, QueueAttribute, QueueSettings, View};
 use crate::model::queue::{Paused, QueueKey, QueueKind};
+use crate::model::task::MoveTask;
 use crate::model::time::Timestamp;
 
 /// What one thing does otherwise than at AWS.
@@ -63,6 +64,11 @@ const ACTION_DIFFERENCES: &[Difference] = &[
     differs(
         "ReceiveMessage",
         "a short poll misses nothing; what a client that is gone was to receive comes back at once",
+    ),
+    differs(
+        "StartMessageMoveTask",
+        "a moved message keeps its id, where AWS gives it a new one; messages that arrive after the \
+         start stay",
     ),
     differs("SetQueueAttributes", "in force at once; AWS takes up to 60 seconds, or 15 minutes"),
 ];
@@ -197,6 +203,11 @@ const LIMITS: &[Limit] = &[
     limit("long poll, seconds", "20",                             |_| limits::RECEIVE_WAIT_S_MAX.to_string()),
     limit("seconds in flight, from the receive on", "43200",      |_| limits::IN_FLIGHT_S_MAX.to_string()),
     limit("messages in flight per queue", "120000",               |l| l.in_flight_max.to_string()),
+    limit("move tasks of a source at a time", "1",                |_| "1".into()),
+    limit("move tasks of an account at a time", "100",            |_| limits::MOVE_TASKS_ACTIVE_MAX.to_string()),
+    limit("move tasks of a source that are listed", "10",         |_| limits::MOVE_TASKS_LISTED_MAX.to_string()),
+    limit("messages per second of a move task, if given", "1 to 500", |_| format!("1 to {}", limits::MOVE_TASK_RATE_MAX)),
+    limit("hours a move task may run", "36",                      |_| (MoveTask::RUNTIME_MAX.0 / 3_600_000).to_string()),
     limit("calls per second of a FIFO queue", "300",              |_| "none".into()),
     limit("calls per second that change tags", "30",              |_| "none".into()),
 ];
