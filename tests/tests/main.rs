@@ -4,6 +4,7 @@ mod clients;
 mod conformance;
 mod durability;
 mod fifo;
+mod hostile;
 mod networking;
 mod readme;
 mod redrive;
