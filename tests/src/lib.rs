@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod brittle_disk;
+pub mod hostile;
 pub mod http;
 pub mod install;
 pub mod ledger;

@@ -7,6 +7,7 @@ mod conformance;
 mod declared;
 mod durability;
 mod fifo;
+mod hostile;
 mod load;
 mod move_tasks;
 mod networking;

@@ -35,6 +35,7 @@ pub type Reply = Response<Full<Bytes>>;
 /// How long a request's body may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 
@@ -60,6 +61,7 @@ impl Peer {
     /// Answers one request. Never fails: what goes wrong is an answer too.
     pub async fn respond(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
         let (parts, body) = request.into_parts();
+        let mut body = Some(body);
         let mut text = Uuid::encode_buffer();
         // Random bytes are pooled there, so this costs no system call.
         let request_id = Uuid::from_bytes(env::message_id().0);
@@ -68,12 +70,17 @@ impl Peer {
             (&Method::GET | &Method::HEAD, "/health") => plain(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/ready") => self.readiness(),
             (&Method::GET, "/metrics") => self.metrics(),
-            (&Method::GET | &Method::POST, _) => {
+            (&Method::GET | &Method::POST, _) if let Some(body) = body.take() => {
                 let protocol = find_protocol(&parts.headers);
                 self.answer(protocol, parts, body, request_id).await
             }
             _ => no_action(),
         };
+        if let Some(unread) = body
+            && !discard(unread).await
+        {
+            reply.headers_mut().insert(header::CONNECTION, CLOSE);
+        }
         // Digits and dashes are always a legal value.
         if let Ok(value) = HeaderValue::from_str(request_id) {
             reply.headers_mut().insert(REQUEST_ID, value);
@@ -281,6 +288,23 @@ async fn read(mut body: Incoming, claimed: usize, ticket: &Ticket) -> Result<Byt
     Ok(if all.is_empty() { first } else { all.into() })
 }
 
+/// Reads a body that nobody wants, so that the connection can be used again; `false` when it is
+/// longer than any may be, or does not come.
+async fn discard(mut body: Incoming) -> bool {
+    let end = async {
+        let mut length = 0;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            length += frame.data_ref().map_or(0, Bytes::len);
+            if length > limits::REQUEST_BODY_BYTES_MAX {
+                return false;
+            }
+        }
+        true
+    };
+    timeout(BODY_TIME_MAX, end).await.unwrap_or(false)
+}
+
 /// A panic while an action runs is this request's misfortune, not the connection's.
 async fn catch_panic(mut answer: Answer<'_>) -> Result<Vec<u8>, Error> {
     poll_fn(move |context| {
@@ -312,6 +336,10 @@ fn failure(protocol: Protocol, error: &Error, request_id: &str) -> Reply {
     let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = protocol.encode_error(error, request_id).into();
     let mut reply = reply(status, protocol.content_type(), body);
+    if matches!(error, Error::RequestTooLarge(_) | Error::RequestTimeout) {
+        // The rest of the request is still to come, and nobody will read it.
+        reply.headers_mut().insert(header::CONNECTION, CLOSE);
+    }
     if protocol == Protocol::Json
         && let Ok(value) = HeaderValue::try_from([row.query_code, ";", row.fault()].concat())
     {

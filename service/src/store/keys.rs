@@ -453,6 +453,8 @@ pub enum StateKey {
     Dead(Generation),
     /// Of an [`OutboxRow`](super::values::OutboxRow).
     Outbox(OutboxKey),
+    /// Of a [`MoveTask`](crate::model::task::MoveTask).
+    Task(TaskKey),
     /// Of a [`HintRow`](crate::model::rows::HintRow).
     Hint(Generation),
     /// Of one of a queue's own rows.
@@ -470,6 +472,7 @@ pub fn parse_state_key(key: &[u8]) -> Result<(Slot, StateKey), StoreError> {
         tag::TOMBSTONE => StateKey::Tombstone(parse_tombstone_key(key)?.1),
         tag::DEAD => StateKey::Dead(parse_dead_key(key)?.1),
         tag::OUTBOX => StateKey::Outbox(parse_outbox_key(key)?),
+        tag::TASK => StateKey::Task(parse_task_key(key)?),
         tag::HINT => StateKey::Hint(parse_hint_key(key)?.1),
         _ => {
             let (_, generation, row) = parse_row_key(Space::State, key)?;

@@ -7,6 +7,7 @@ use crate::model::digest::md5_of_body;
 use crate::model::fifo::GroupHash;
 use crate::model::queue::{Generation, QueueKey, Slot};
 use crate::model::rows::{DedupRow, DeliveryRow, GroupRow, HintRow, MessageRow, RowKey};
+use crate::model::task::MoveTask;
 use crate::store::codec::{Value, decode};
 use crate::store::keys::{
     KeyRange, StateKey, all_messages_range, parse_row_key, parse_state_key, server_key, slot_of,
@@ -101,6 +102,7 @@ fn check_row(
             }
             check_payload(&row.message)?;
         }
+        StateKey::Task(_) => decodes::<MoveTask>(value)?,
         StateKey::Hint(generation) => {
             decodes::<HintRow>(value)?;
             check_belongs(slot, generation, catalogue, report);

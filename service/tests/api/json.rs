@@ -344,7 +344,14 @@ async fn http_is_spoken_in_all_its_forms() {
     assert_eq!((deleted.status, deleted.header("content-length")), (200, Some("0".into())));
     // A body that is too long is refused by what it claims.
     let long = format!("{head}Content-Length: 999999999\r\n\r\n");
-    assert_eq!(server.raw(long.as_bytes(), 1).await[0].status, 413);
+    let refused = server.raw(long.as_bytes(), 1).await.remove(0);
+    assert_eq!((refused.status, refused.header("connection")), (413, Some("close".into())));
+    // One that nobody wants is read all the same: the connection is good for another request.
+    let unwanted = "x".repeat(1 << 20);
+    let put = format!("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1048576\r\n\r\n{unwanted}");
+    let both = format!("{put}GET /health HTTP/1.1\r\nHost: h\r\n\r\n");
+    let answers = server.raw(both.as_bytes(), 2).await;
+    assert_eq!((answers[0].status, answers[1].status), (404, 200), "{answers:?}");
     server.end().await;
 }
 

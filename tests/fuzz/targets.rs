@@ -1,0 +1,134 @@
+//! What is fuzzed: each target takes any bytes, and panics when something is wrong with how they
+//! are read. Shared by the programs of `cargo fuzz` and by `service/tests/hostile.rs`, which calls
+//! them in every test run.
+
+#![allow(dead_code, reason = "a program of cargo fuzz calls one of them")]
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use stanchion_service::api::protocol::query::Form;
+use stanchion_service::api::protocol::{Input, Protocol};
+use stanchion_service::api::sqs::change_message_visibility_batch::ChangeMessageVisibilityBatch;
+use stanchion_service::api::sqs::create_queue::CreateQueue;
+use stanchion_service::api::sqs::list_queues::ListQueues;
+use stanchion_service::api::sqs::receive_message::ReceiveMessage;
+use stanchion_service::api::sqs::send_message_batch::SendMessageBatch;
+use stanchion_service::api::sqs::untag_queue::UntagQueue;
+use stanchion_service::error::Error;
+use stanchion_service::model::fifo::GroupHash;
+use stanchion_service::model::policy::queue_policy::QueuePolicy;
+use stanchion_service::model::queue::{QueueId, Slot};
+use stanchion_service::model::receipt::ReceiptKey;
+use stanchion_service::model::rows::{DedupRow, DeliveryRow, GroupRow, HintRow, MessageRow};
+use stanchion_service::store::codec::{Value, decode, encode};
+use stanchion_service::store::keys;
+use stanchion_service::store::payload::{decode_payload, encode_payload};
+use stanchion_service::store::values::{
+    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow,
+};
+use stanchion_service::store::{Key, Space};
+
+/// A request's body in AWS JSON.
+pub(crate) fn json(bytes: &[u8]) {
+    read_inputs(Protocol::Json, &Input::Json(Bytes::copy_from_slice(bytes)));
+}
+
+/// A request in AWS Query: a line with its path, a line with its query string, then its body.
+pub(crate) fn query(bytes: &[u8]) {
+    let mut parts = bytes.splitn(3, |byte| *byte == b'\n');
+    let mut part = || parts.next().unwrap_or_default();
+    let (path, target, body) = (part(), part(), part());
+    let form = Form::read(body, &String::from_utf8_lossy(target)).and_then(|mut form| {
+        form.apply_path(&String::from_utf8_lossy(path))?;
+        Ok(form)
+    });
+    match form {
+        Ok(form) => read_inputs(Protocol::Query, &Input::Query(form)),
+        Err(error) => check_refusal(Protocol::Query, &error),
+    }
+}
+
+/// Reads an input as that of the actions whose inputs are not like those of others.
+fn read_inputs(protocol: Protocol, input: &Input) {
+    fn read<T: DeserializeOwned>(protocol: Protocol, input: &Input) {
+        if let Err(error) = input.decode::<T>() {
+            check_refusal(protocol, &error);
+        }
+    }
+    read::<ChangeMessageVisibilityBatch>(protocol, input);
+    read::<CreateQueue>(protocol, input);
+    read::<ListQueues>(protocol, input);
+    read::<ReceiveMessage>(protocol, input);
+    read::<SendMessageBatch>(protocol, input);
+    read::<UntagQueue>(protocol, input);
+}
+
+/// It is the client's fault, and it can be told in either rendering.
+fn check_refusal(protocol: Protocol, error: &Error) {
+    assert!(!matches!(error, Error::Internal(_)), "{error}");
+    assert!(!protocol.encode_error(error, "id").is_empty());
+    assert!(!Protocol::QueryInJson.encode_error(error, "id").is_empty());
+}
+
+/// The secret of the key that [`receipt`] opens handles with.
+pub(crate) const RECEIPT_SECRET: &[u8] = b"of the fuzzer";
+
+/// A receipt handle that a client claims to have been given.
+pub(crate) fn receipt(bytes: &[u8]) {
+    let key = ReceiptKey::derive(RECEIPT_SECRET);
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(handle) = key.open(&text, Slot(0), QueueId(0)) {
+        assert_eq!(key.seal(&handle), text, "a handle has one spelling");
+    }
+}
+
+/// A policy that a client wants a queue to have.
+pub(crate) fn policy(bytes: &[u8]) {
+    if let Ok(policy) = QueuePolicy::parse(&String::from_utf8_lossy(bytes)) {
+        let again = QueuePolicy::parse(policy.text()).expect("what was taken is taken again");
+        assert_eq!(again.document(), policy.document());
+    }
+}
+
+/// A key or a value that the store finds on the disk.
+pub(crate) fn rows(bytes: &[u8]) {
+    value::<Option<GroupHash>>(bytes);
+    value::<()>(bytes);
+    value::<DeadRow>(bytes);
+    value::<DedupRow>(bytes);
+    value::<DeliveryRow>(bytes);
+    value::<GroupHash>(bytes);
+    value::<GroupRow>(bytes);
+    value::<HintRow>(bytes);
+    value::<MessageRow>(bytes);
+    value::<OutboxRow>(bytes);
+    value::<QueueRow>(bytes);
+    value::<ServerRow>(bytes);
+    value::<TombstoneRow>(bytes);
+    value::<TurnRow>(bytes);
+    if let Ok((id, content)) = decode_payload(Bytes::copy_from_slice(bytes)) {
+        assert_eq!(decode_payload(encode_payload(&id, &content)), Ok((id, content)));
+    }
+
+    for space in [Space::Messages, Space::State] {
+        if let Ok((slot, generation, row)) = keys::parse_row_key(space, bytes) {
+            let key = keys::row_key(slot, generation, &row);
+            assert_eq!(key, Key { space, bytes: bytes.to_vec() });
+        }
+    }
+    let same = |key: Key| assert_eq!(key.bytes, bytes);
+    let _ = keys::parse_hint_key(bytes).map(|(slot, of)| same(keys::hint_key(slot, of)));
+    let _ = keys::parse_queue_key(bytes).map(|(slot, of)| same(keys::queue_key(slot, &of)));
+    let _ = keys::parse_tombstone_key(bytes).map(|(slot, of)| same(keys::tombstone_key(slot, &of)));
+    let _ = keys::parse_dead_key(bytes).map(|(slot, of)| same(keys::dead_key(slot, of)));
+    let _ = keys::parse_outbox_key(bytes).map(|of| same(keys::outbox_key(&of)));
+    let _ = keys::parse_turn_key(bytes).map(|of| same(keys::turn_key(of)));
+}
+
+/// What reads as a value means the same when it is written again.
+fn value<V: Value + PartialEq>(bytes: &[u8]) {
+    if let Ok(value) = decode::<V>(Bytes::copy_from_slice(bytes)) {
+        let again = decode::<V>(encode(&value));
+        assert!(again.is_ok_and(|again| again == value), "{} changes", V::KIND);
+    }
+}
