@@ -75,6 +75,8 @@ async fn folder() -> MemoryStore {
     // The first delay ends.
     clock.advance(Duration::from_secs(6));
     receive("fair").await;
+    // Ends at once: what is there did not die anywhere.
+    shards.start_move_task(&key("fair"), None, None).await.unwrap();
     shards.stop().await;
     store.crash(Crash::Kill)
 }
@@ -214,6 +216,13 @@ async fn a_row_that_belongs_to_nothing_is_found() {
         commit(&store, Op::Put(row, value));
         finds(look(&store), "no such queue");
     }
+
+    let store = folder().await;
+    let (mut row, value) = find_state(&store, |row| matches!(row, StateKey::Task(_)));
+    // The last byte of the source's id.
+    row.bytes[9] ^= 0x80;
+    commit(&store, Op::Put(row, value));
+    finds(look(&store), "no such queue");
 
     let store = folder().await;
     let (mut row, value) = find(&store, "line.fifo", |row| matches!(row, RowKey::Member(..)));

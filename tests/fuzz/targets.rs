@@ -20,6 +20,7 @@ use stanchion_service::model::policy::queue_policy::QueuePolicy;
 use stanchion_service::model::queue::{QueueId, Slot};
 use stanchion_service::model::receipt::ReceiptKey;
 use stanchion_service::model::rows::{DedupRow, DeliveryRow, GroupRow, HintRow, MessageRow};
+use stanchion_service::model::task::MoveTask;
 use stanchion_service::store::codec::{Value, decode, encode};
 use stanchion_service::store::keys;
 use stanchion_service::store::payload::{decode_payload, encode_payload};
@@ -101,6 +102,7 @@ pub(crate) fn rows(bytes: &[u8]) {
     value::<GroupRow>(bytes);
     value::<HintRow>(bytes);
     value::<MessageRow>(bytes);
+    value::<MoveTask>(bytes);
     value::<OutboxRow>(bytes);
     value::<QueueRow>(bytes);
     value::<ServerRow>(bytes);
@@ -122,6 +124,7 @@ pub(crate) fn rows(bytes: &[u8]) {
     let _ = keys::parse_tombstone_key(bytes).map(|(slot, of)| same(keys::tombstone_key(slot, &of)));
     let _ = keys::parse_dead_key(bytes).map(|(slot, of)| same(keys::dead_key(slot, of)));
     let _ = keys::parse_outbox_key(bytes).map(|of| same(keys::outbox_key(&of)));
+    let _ = keys::parse_task_key(bytes).map(|of| same(keys::task_key(&of)));
     let _ = keys::parse_turn_key(bytes).map(|of| same(keys::turn_key(of)));
 }
 

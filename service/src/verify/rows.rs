@@ -102,7 +102,12 @@ fn check_row(
             }
             check_payload(&row.message)?;
         }
-        StateKey::Task(_) => decodes::<MoveTask>(value)?,
+        StateKey::Task(key) => {
+            decodes::<MoveTask>(value)?;
+            if !catalogue.queues.values().any(|(_, row)| row.id == key.source) {
+                report.fault(|| format!("{key:?}: no such queue"));
+            }
+        }
         StateKey::Hint(generation) => {
             decodes::<HintRow>(value)?;
             check_belongs(slot, generation, catalogue, report);
