@@ -15,7 +15,6 @@ use stanchion_service::api::server;
 use stanchion_service::config::{
     CommandLine, Config, ConfigError, Durability, FreeSpaceMark, LogFormat, LogLevel, Task,
 };
-use stanchion_service::declared::bring_about::{Place, bring_about};
 use stanchion_service::env::SystemClock;
 use stanchion_service::shard::free_space::FreeSpaceOptions;
 use stanchion_service::shard::handle::Shards;
@@ -82,11 +81,11 @@ fn serve(config: &Config) -> Result<(), String> {
         // Before the store: a port that is taken is found out without touching anything.
         let listeners = listen(config)?;
         let (shards, failure) = start_shards(config)?;
-        if let Err(why) = bring_about(&config.declarations, place(config, &shards)).await {
+        let app = App::new(config, shards.clone());
+        if let Err(why) = app.bring_about_declared().await {
             shards.stop().await;
             return Err(why);
         }
-        let app = App::new(config, shards.clone());
         greet(config, &listeners)?;
 
         let stop = CancellationToken::new();
@@ -162,12 +161,6 @@ fn start_shards(config: &Config) -> Result<(Shards, Failure), String> {
         ..StartOptions::new(store, Arc::new(SystemClock))
     };
     Shards::start(options).map_err(|error| error.to_string())
-}
-
-/// Where declared queues belong.
-fn place<'a>(config: &'a Config, shards: &'a Shards) -> Place<'a> {
-    let limits = config.limits();
-    Place { shards, account: &config.account, region: &config.region, limits }
 }
 
 /// Waits for a signal or for a shard to fail, and has everything else stop. Returns why a shard

@@ -97,6 +97,18 @@ async fn declared_queues_are_there_as_the_file_says() {
     url(&sqs, "orders-dead").await;
 }
 
+#[tokio::test]
+async fn the_file_on_the_page_about_operations_works() {
+    let page = include_str!("../../docs/operations.md");
+    let toml = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let configured = Configured::new();
+    let server = configured.start(toml.expect("the page shows a file")).unwrap();
+    let sqs = sdk::client(&server);
+    for name in ["orders", "orders-dead", "steps.fifo"] {
+        url(&sqs, name).await;
+    }
+}
+
 #[test]
 fn a_declaration_that_cannot_hold_is_refused_with_queue_and_key() {
     let configured = Configured::new();

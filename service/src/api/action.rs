@@ -72,8 +72,8 @@ fn unknown(name: &str) -> Error {
 
 fn handle<'a, A: Action>(protocol: Protocol, input: Input, call: &'a Call<'a>) -> Answer<'a> {
     Box::pin(async move {
-        if let Some(template) = &call.app.create_on_use {
-            on_use::create_named(template, A::NAME, &input, call).await?;
+        if call.app.create_on_use {
+            on_use::create_named(A::NAME, &input, call).await?;
         }
         let action = input.decode::<A>()?;
         // A long poll may wait for long: it keeps what it asked for, not the bytes it came in.

@@ -7,7 +7,8 @@ use ipnet::IpNet;
 
 use crate::api::admission::{Admission, Bounds, Ticket};
 use crate::config::{Config, Durability};
-use crate::declared::parse::Template;
+use crate::declared::bring_about::{Place, bring_about};
+use crate::declared::parse::Declarations;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -28,8 +29,10 @@ pub struct App {
     pub account: AccountId,
     /// The region of requests that name none.
     pub region: Region,
-    /// How queues are made that somebody names and that do not exist; `None`: they are not.
-    pub create_on_use: Option<Template>,
+    /// The queues that the configuration file declares, and the template.
+    pub declarations: Declarations,
+    /// Whether a queue that somebody names and that does not exist is made, by the template.
+    pub create_on_use: bool,
     /// What queue URLs start with, without a slash at the end; `None`: what the request came to.
     pub public_url: Option<String>,
     /// Peers whose `Forwarded` headers are believed.
@@ -59,9 +62,8 @@ impl App {
             virtual_clock: config.virtual_clock,
             account: config.account.clone(),
             region: config.region.clone(),
-            create_on_use: config
-                .create_queues_on_use
-                .then(|| config.declarations.template.clone()),
+            declarations: config.declarations.clone(),
+            create_on_use: config.create_queues_on_use,
             public_url: config.public_url.clone(),
             trusted_proxies: config.trust_proxy.clone(),
             metrics: Metrics::new(info, admission.clone(), shards.clone()),
@@ -80,6 +82,15 @@ impl App {
         let beneath =
             path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with('/'));
         beneath.unwrap_or(path)
+    }
+}
+
+impl App {
+    /// Makes the declared queues what the configuration file says they are. An error names the queue
+    /// and the key.
+    pub async fn bring_about_declared(&self) -> Result<(), String> {
+        let App { shards, account, region, limits, .. } = self;
+        bring_about(&self.declarations, Place { shards, account, region, limits }).await
     }
 }
 

@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use crate::api::call::Call;
 use crate::api::protocol::Input;
-use crate::declared::parse::Template;
 use crate::error::Error;
 use crate::model::queue::{QueueKey, QueueName};
 
@@ -25,7 +24,6 @@ struct Named {
 /// Creates the queue that the input of an action names, unless it exists or belongs to somebody
 /// else.
 pub(super) async fn create_named(
-    template: &Template,
     action: &str,
     input: &Input,
     call: &Call<'_>,
@@ -40,6 +38,7 @@ pub(super) async fn create_named(
     if call.app.shards.find(&key).is_some() {
         return Ok(());
     }
+    let template = &call.app.declarations.template;
     let settings = template.settings(key.name.kind());
     // Somebody else may have been quicker.
     let found = Box::new(|_: &_| Ok(()));

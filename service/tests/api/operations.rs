@@ -142,3 +142,17 @@ async fn a_reset_deletes_every_queue_of_every_account() {
     server.create("q", json!({"DelaySeconds": "1"})).await;
     assert_eq!(server.receive("q").await, [] as [Value; 0]);
 }
+
+#[tokio::test]
+async fn declared_queues_are_there_after_a_reset() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[queues.declared]\ndelay_seconds = 3").unwrap();
+    let server = Server::start(&["--config", file.path().to_str().unwrap()]).await;
+    server.create("other", json!({})).await;
+    assert_eq!(server.admin("Reset", json!({})).await.status, 200);
+    let listed = server.ok("ListQueues", json!({})).await;
+    assert_eq!(listed["QueueUrls"], json!(["http://sqs.test:1234/000000000000/declared"]));
+    let asked = json!({"QueueUrl": "declared", "AttributeNames": ["DelaySeconds"]});
+    let shown = server.ok("GetQueueAttributes", asked).await;
+    assert_eq!(shown["Attributes"]["DelaySeconds"], "3");
+}

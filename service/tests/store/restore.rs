@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use stanchion_service::model::time::{Millis, Timestamp};
@@ -199,6 +200,72 @@ fn a_checkpoint_without_its_tables_leaves_nothing_behind() {
     let error = made.restore().unwrap_err();
     assert!(matches!(error, OpenError::Store { .. }), "{error}");
     assert_eq!(names_in(&made.target()), ["lock"]);
+}
+
+#[test]
+fn a_checkpoint_made_between_the_writes_of_many_holds_all_that_were_done_before() {
+    let made = make();
+    // Memory so small that logs and tables change all the time.
+    let options = RocksOptions { memory_bytes: 3 << 20, ..RocksOptions::default() };
+    let dir = made.dir.path().join("busy");
+    let store = RocksStore::open(&dir, &options).unwrap();
+    let row = ServerRow { epoch: EPOCH, secret: [7; 32], clock_offset: Millis(0) };
+    let ops = vec![Op::Put(server_key(), encode(&row))];
+    store.commit(Batch { ops }, Durability::Synced).unwrap();
+    let checkpoints = Checkpoints::new(dir.join("checkpoints"));
+    let key_of = |writer: usize, number: u64| key(&format!("{writer} {number:08}"));
+    let done: [AtomicU64; 3] = Default::default();
+    let stop = AtomicBool::new(false);
+    let known = std::thread::scope(|scope| {
+        for (writer, done) in done.iter().enumerate() {
+            let (store, stop) = (&store, &stop);
+            scope.spawn(move || {
+                for number in 1.. {
+                    let value = Bytes::from(vec![number as u8; 2_000]);
+                    // A batch is there whole or not at all, in both families.
+                    let twin = Key { space: Space::State, ..key_of(writer, number) };
+                    let ops =
+                        vec![Op::Put(key_of(writer, number), value.clone()), Op::Put(twin, value)];
+                    let durability =
+                        [Durability::Buffered, Durability::Synced][number as usize % 2];
+                    store.commit(Batch { ops }, durability).unwrap();
+                    done.store(number, Ordering::Release);
+                    if stop.load(Ordering::Acquire) {
+                        return;
+                    }
+                }
+            });
+        }
+        let known: Vec<_> = (0..6)
+            .map(|nth| {
+                let start = done[0].load(Ordering::Acquire);
+                while done[0].load(Ordering::Acquire) < start + 300 {
+                    std::thread::yield_now();
+                }
+                let before = done.each_ref().map(|done| done.load(Ordering::Acquire));
+                checkpoints.make(&store, name(&format!("n{nth}")), Timestamp(nth)).unwrap();
+                before
+            })
+            .collect();
+        stop.store(true, Ordering::Release);
+        known
+    });
+    for (nth, before) in known.into_iter().enumerate() {
+        let target = made.dir.path().join(format!("restored-{nth}"));
+        let from = checkpoints.folder(&name(&format!("n{nth}")));
+        restore(&from, &target, &options, 0).unwrap();
+        let store = RocksStore::open(&target, &options).unwrap();
+        for (writer, before) in before.into_iter().enumerate() {
+            let has = |space, number| {
+                let key = Key { space, ..key_of(writer, number) };
+                store.get(&key).unwrap().is_some()
+            };
+            let there = (1..).take_while(|number| has(Space::Messages, *number)).count() as u64;
+            let twins = (1..).take_while(|number| has(Space::State, *number)).count() as u64;
+            assert!(before <= there, "checkpoint {nth}: {there} of {before} of writer {writer}");
+            assert_eq!(there, twins, "checkpoint {nth}, writer {writer}");
+        }
+    }
 }
 
 #[test]

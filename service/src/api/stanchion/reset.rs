@@ -6,8 +6,8 @@ use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
 
-/// Deletes every queue of every account and everything in them, for tests between cases. The clock
-/// and the checkpoints stay.
+/// Deletes every queue of every account and everything in them, and makes the declared queues anew:
+/// as after a first start, for tests between cases. The clock and the checkpoints stay.
 #[derive(Debug, Deserialize)]
 pub struct Reset {}
 
@@ -19,6 +19,9 @@ impl Action for Reset {
         if !call.is_root() {
             return Err(Error::UnsupportedOperation("Only root may reset the server.".into()));
         }
-        call.app.shards.reset().await
+        call.app.shards.reset().await?;
+        // It has worked at the start.
+        let declared = call.app.bring_about_declared().await;
+        declared.map_err(|why| Error::ServiceUnavailable(why.into()))
     }
 }
