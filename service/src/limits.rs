@@ -25,6 +25,9 @@ pub const ERRAND_MESSAGES_MAX: usize = 1000;
 /// See [`ERRAND_MESSAGES_MAX`].
 pub const ERRAND_MESSAGES_DEFAULT: usize = 100;
 
+/// Why a message was moved, in bytes of text.
+pub const REASON_BYTES_MAX: usize = 1024;
+
 /// Groups one look at them may return, and how many it returns unless told.
 pub const GROUPS_RESULTS_MAX: usize = 1000;
 /// See [`GROUPS_RESULTS_MAX`].

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::error::Error;
 use crate::model::fifo::{AttemptHash, DedupHash, GroupHash, Seq};
 use crate::model::filter::States;
-use crate::model::message::MessageId;
+use crate::model::message::{MessageId, MessageState};
 use crate::model::queue::QueueKey;
 use crate::model::rows::{
     DedupKey, DedupRow, DeliveryRow, GroupRow, Lane, LinePlace, MessageRow, Moved, Place, Write,
@@ -107,6 +107,18 @@ pub struct SendOff {
     pub dead_letter: bool,
     /// Why, in words.
     pub reason: String,
+    /// Only those that are in one of these states.
+    pub states: States,
+    /// Only what was received last with this nonce: who holds the handle decides.
+    pub nonce: Option<u64>,
+}
+
+impl SendOff {
+    /// Sends on what is available, as new messages.
+    pub fn of_available(places: Vec<Place>, target: QueueKey, reason: String) -> SendOff {
+        let states = [MessageState::Available, MessageState::Returned].into_iter().collect();
+        SendOff { places, target, dead_letter: false, reason, states, nonce: None }
+    }
 }
 
 /// Messages to delete, by their places.
@@ -134,7 +146,7 @@ pub enum Command {
     Release(Vec<Receipt>),
     /// Find available messages. Changes nothing. → [`Outcome::Surveyed`]
     Survey(Survey),
-    /// Give messages up to another queue, as far as they are available. → [`Outcome::SentOff`]
+    /// Give messages up to another queue. → [`Outcome::SentOff`]
     SendOff(SendOff),
     /// Delete messages that nobody holds a handle of. → [`Outcome::Done`], one result a place.
     Remove(Removal),
@@ -154,8 +166,8 @@ pub enum Outcome {
     Received(Vec<Delivered>),
     /// Messages a survey found.
     Surveyed(Surveyed),
-    /// How many messages left.
-    SentOff(usize),
+    /// Where the messages were that left.
+    SentOff(Vec<Place>),
     /// Results of deletes and visibility changes, in request order.
     Done(Vec<Result<(), EntryError>>),
 }

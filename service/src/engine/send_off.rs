@@ -212,8 +212,8 @@ impl Queue {
         members.len() < rows
     }
 
-    /// Sends messages off, as far as they are available: their rows go, and departures say where
-    /// they were. The shard writes the other half into the same batch.
+    /// Sends messages off, as far as they are in one of the states that the errand names: their rows
+    /// go, and departures say where they were. The shard writes the other half into the same batch.
     pub(super) fn send_off(&mut self, errand: &mut SendOff, context: &mut Context<'_>) -> Step {
         let now = context.now;
         let mut reader = Reader::new(context.loaded);
@@ -221,7 +221,12 @@ impl Queue {
         let mut seen = BTreeSet::new();
         let mut leaving = Vec::new();
         for &place in &errand.places {
-            if !seen.insert(place) || self.deliveries.is_in_flight(place.seq) {
+            let received = self.deliveries.get(place.seq);
+            let is_asked = errand
+                .nonce
+                .is_none_or(|nonce| received.is_some_and(|received| received.nonce == nonce));
+            let stays = |state| !errand.states.contains(state);
+            if !seen.insert(place) || !is_asked || self.state_of(place, None).is_some_and(stays) {
                 continue;
             }
             let row = match self.window.get(place) {
@@ -230,7 +235,7 @@ impl Queue {
             };
             let Some(Some(row)) = row.map(|row| row.cloned()) else { continue };
             let gone = self.is_expired(row.head.retained_from, now);
-            if gone || self.is_delayed(place, &row) {
+            if gone || self.state_of(place, Some(&row.head)).is_none_or(stays) {
                 continue;
             }
             let group = match self.is_fifo() {
@@ -249,8 +254,9 @@ impl Queue {
             return Step::More(reader.missing());
         }
 
-        let count = leaving.len();
+        let mut left = Vec::with_capacity(leaving.len());
         for (place, message) in leaving {
+            left.push(place);
             let delivery = self.deliveries.get(place.seq).copied();
             match delivery {
                 Some(row) => self.discard_received(place, row, &mut ledger, context.effects),
@@ -267,25 +273,10 @@ impl Queue {
             context.effects.departures.push(Departure { message, place, delivery, moved });
         }
         ledger.close(&mut context.effects.writes);
-        if count > 0 {
+        if !left.is_empty() {
             sync(context.effects);
         }
-        Step::Done(Ok(Outcome::SentOff(count)))
-    }
-
-    /// Whether a message that was never received still waits for the end of its delay.
-    fn is_delayed(&self, place: Place, row: &MessageRow) -> bool {
-        let Place { lane, seq } = place;
-        if self.deliveries.contains(seq) {
-            return false;
-        }
-        match (self.is_fifo(), lane) {
-            (true, _) => self.undelayed <= seq,
-            (false, Lane::Main) => false,
-            (false, Lane::Delayed) => {
-                row.head.due_at.is_some_and(|due_at| self.due_cursor < (due_at, seq))
-            }
-        }
+        Step::Done(Ok(Outcome::SentOff(left)))
     }
 }
 

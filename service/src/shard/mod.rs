@@ -26,6 +26,7 @@ pub mod stats;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod transfer;
 mod turn;
 mod waiters;
 mod walk;

@@ -314,9 +314,9 @@ impl ShardCore {
                 Err(_) => break,
             };
             let reason = REASON.into();
-            let errand = SendOff { places, target, dead_letter: false, reason };
+            let errand = SendOff::of_available(places, target, reason);
             match self.try_perform(turn, index, &mut Command::SendOff(errand))? {
-                Ok(Outcome::SentOff(count)) => left += count,
+                Ok(Outcome::SentOff(places)) => left += places.len(),
                 _ => break,
             }
         }

@@ -27,6 +27,7 @@ enum Step {
     Change { handle: prop::sample::Index, span_s: u8 },
     SendOff { max: usize, take: usize },
     Remove { at: prop::sample::Index, count: usize, states: u8 },
+    Transfer { at: prop::sample::Index, count: usize, states: u8 },
     Wait { millis: u32 },
     Restart,
     ForgetWindow,
@@ -45,6 +46,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..8usize, 0..12usize).prop_map(|(max, take)| Step::SendOff { max, take }),
         2 => (any::<prop::sample::Index>(), 1..4usize, 0..16u8)
             .prop_map(|(at, count, states)| Step::Remove { at, count, states }),
+        1 => (any::<prop::sample::Index>(), 1..4usize, 0..16u8)
+            .prop_map(|(at, count, states)| Step::Transfer { at, count, states }),
         4 => (0..25_000u32).prop_map(|millis| Step::Wait { millis }),
         1 => Just(Step::Restart),
         1 => Just(Step::ForgetWindow),
@@ -162,6 +165,7 @@ impl World {
             Step::Change { handle, span_s } => self.change(handle, span_s),
             Step::SendOff { max, take } => self.send_off(max, take),
             Step::Remove { at, count, states } => self.remove(at, count, states),
+            Step::Transfer { at, count, states } => self.transfer(at, count, states),
             Step::Wait { millis } => self.bench.now = Timestamp(self.now() + u64::from(millis)),
             Step::Restart => self.bench.restart(),
             Step::ForgetWindow => self.bench.queue.drop_window(),
@@ -341,9 +345,9 @@ impl World {
             assert!(found.len() <= max && (next != from || !found.is_empty()));
             let (places, names): (Vec<_>, Vec<_>) = found.into_iter().unzip();
             let target = QueueKey::parse_arn("arn:aws:sqs:us-east-1:000000000000:there").unwrap();
-            let errand = SendOff { places, target, dead_letter: false, reason: "why".to_owned() };
+            let errand = SendOff::of_available(places, target, "why".to_owned());
             let outcome = self.bench.apply(Command::SendOff(errand));
-            assert!(matches!(outcome, Ok(Outcome::SentOff(count)) if count == names.len()));
+            assert!(matches!(outcome, Ok(Outcome::SentOff(left)) if left.len() == names.len()));
             gone.extend(names);
             from = next;
         }
@@ -400,24 +404,49 @@ impl World {
         assert_eq!(one(self.bench.apply(Command::Delete(vec![receipt]))), expected);
     }
 
+    /// Some messages that follow each other, the first of them twice, and a set of states.
+    fn choose(
+        &self,
+        at: prop::sample::Index,
+        count: usize,
+        states: u8,
+    ) -> Option<(Vec<Message>, States)> {
+        let from = (!self.messages.is_empty()).then(|| at.index(self.messages.len()))?;
+        let chosen = self.messages.iter().skip(from).take(count);
+        let chosen = chosen.chain(&self.messages[from..=from]).cloned().collect();
+        let all = MessageState::ALL.into_iter();
+        Some((chosen, all.filter(|state| states & 1 << *state as u8 != 0).collect()))
+    }
+
+    /// Sends some to another queue, if their states are among these.
+    fn transfer(&mut self, at: prop::sample::Index, count: usize, states: u8) {
+        let Some((chosen, states)) = self.choose(at, count, states) else { return };
+        let now = self.now();
+        let target = QueueKey::parse_arn("arn:aws:sqs:us-east-1:000000000000:other");
+        let places = chosen.iter().map(|message| message.place.expect("it was sent")).collect();
+        let target = target.expect("a queue's name");
+        let errand = SendOff { states, ..SendOff::of_available(places, target, "why".to_owned()) };
+        let Ok(Outcome::SentOff(left)) = self.bench.apply(Command::SendOff(errand)) else {
+            panic!("it failed")
+        };
+        let departed: Vec<String> =
+            self.bench.departed.drain(..).map(|d| name(&d.message)).collect();
+        let leaves = |message: &&Message| states.contains(message.state(now));
+        let mut expected: Vec<String> =
+            chosen.iter().filter(leaves).map(|message| message.name.clone()).collect();
+        // Once, though it was named twice.
+        if expected.len() > 1 && expected.first() == expected.last() {
+            expected.pop();
+        }
+        assert_eq!((&departed, left.len()), (&expected, departed.len()));
+        self.messages.retain(|message| !departed.contains(&message.name));
+    }
+
     /// Deletes some that follow each other, the first of them twice, if their states are among
     /// these.
     fn remove(&mut self, at: prop::sample::Index, count: usize, states: u8) {
-        if self.messages.is_empty() {
-            return;
-        }
-        let all = MessageState::ALL.into_iter();
-        let states: States = all.filter(|state| states & 1 << *state as u8 != 0).collect();
+        let Some((chosen, states)) = self.choose(at, count, states) else { return };
         let now = self.now();
-        let from = at.index(self.messages.len());
-        let chosen: Vec<Message> = self
-            .messages
-            .iter()
-            .skip(from)
-            .take(count)
-            .chain(&self.messages[from..=from])
-            .cloned()
-            .collect();
         let places = chosen.iter().map(|message| message.place.expect("it was sent")).collect();
         let removal = Removal { places, states };
         let Ok(Outcome::Done(results)) = self.bench.apply(Command::Remove(removal)) else {

@@ -201,9 +201,11 @@ fn act(
             let places = surveyed.found.iter().map(|found| found.place).collect();
             let target = QueueKey::parse_arn("arn:aws:sqs:us-east-1:000000000000:there");
             let target = target.expect("an ARN");
-            let errand = SendOff { places, target, dead_letter: false, reason: String::new() };
+            let errand = SendOff::of_available(places, target, String::new());
             let outcome = bench.apply(Command::SendOff(errand));
-            assert!(matches!(outcome, Ok(Outcome::SentOff(n)) if n == surveyed.found.len()));
+            assert!(
+                matches!(outcome, Ok(Outcome::SentOff(left)) if left.len() == surveyed.found.len())
+            );
             let name = |payload: &[u8]| String::from_utf8(payload.to_vec()).expect("name");
             let names: Vec<_> = surveyed.found.iter().map(|f| name(&f.message.payload)).collect();
             if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }

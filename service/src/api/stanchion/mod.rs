@@ -3,6 +3,7 @@
 
 pub mod advance_clock;
 pub mod checkpoint;
+pub mod dead_letter_message;
 pub mod delete_checkpoint;
 pub mod delete_messages;
 mod filter;
@@ -10,6 +11,7 @@ pub mod get_server_info;
 pub mod list_checkpoints;
 pub mod list_message_groups;
 pub mod list_queue_stats;
+pub mod move_messages;
 pub mod pause_queue;
 pub mod peek_messages;
 pub mod purge_message_group;
@@ -23,12 +25,14 @@ use crate::api::action::{Action, Row, row};
 pub const ACTIONS: &[Row] = &[
     row::<advance_clock::AdvanceClock>(),
     row::<checkpoint::Checkpoint>(),
+    row::<dead_letter_message::DeadLetterMessage>(),
     row::<delete_checkpoint::DeleteCheckpoint>(),
     row::<delete_messages::DeleteMessages>(),
     row::<get_server_info::GetServerInfo>(),
     row::<list_checkpoints::ListCheckpoints>(),
     row::<list_message_groups::ListMessageGroups>(),
     row::<list_queue_stats::ListQueueStats>(),
+    row::<move_messages::MoveMessages>(),
     row::<pause_queue::PauseQueue>(),
     row::<peek_messages::PeekMessages>(),
     row::<purge_message_group::PurgeMessageGroup>(),

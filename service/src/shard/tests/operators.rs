@@ -7,12 +7,13 @@ use super::served::{create, new_message, receive};
 use super::world::key;
 use crate::env::ManualClock;
 use crate::error::Error;
+use crate::model::attributes::{QueueSettings, RedrivePolicy};
 use crate::model::filter::Filter;
 use crate::model::message::{MessageId, MessageState, NewMessage};
 use crate::model::time::Millis;
 use crate::shard::cleanup::Errand;
 use crate::shard::groups::Group;
-use crate::shard::handle::{ReceiveRequest, Shards};
+use crate::shard::handle::{ReceiveRequest, Shards, Tags};
 use crate::shard::start::StartOptions;
 use crate::store::memory::MemoryStore;
 
@@ -105,6 +106,100 @@ async fn a_large_errand_goes_on_with_its_token() {
     let all = shards.delete_messages(&q, errand(Filter::default())).await.unwrap();
     assert_eq!((all.ids.len(), shards.counters(&q).await.unwrap()), (270, Default::default()));
     shards.stop().await;
+}
+
+#[tokio::test]
+async fn messages_are_moved_to_another_queue_once_wherever_it_is() {
+    for target in (0..4).map(|n| format!("target{n}")) {
+        let (shards, _clock) = start();
+        create(&shards, "q").await;
+        create(&shards, &target).await;
+        let (q, there) = (key("q"), key(&target));
+        let ids = send(&shards, "q", ["1", "2", "3", "4"].map(new_message).into()).await;
+        let taken = shards.receive(&q, ReceiveRequest { max: 1, ..receive(0) }).await.unwrap();
+        let some = errand(named(&ids[..2]));
+        let dry = Errand { dry_run: true, ..some.clone() };
+        assert_eq!(shards.move_messages(&q, &there, dry, "why").await.unwrap().ids, ids[..2]);
+        assert_eq!(shards.counters(&there).await.unwrap(), Default::default());
+        let moved = shards.move_messages(&q, &there, some.clone(), "why").await.unwrap();
+        assert_eq!((&moved.ids[..], moved.token), (&ids[..2], None));
+        assert_eq!(shards.move_messages(&q, &there, some, "why").await.unwrap().ids, []);
+
+        let mut arrived = Vec::new();
+        while arrived.len() < 2 {
+            arrived.extend(shards.receive(&there, receive(20)).await.unwrap());
+        }
+        let mut found: Vec<_> = arrived.iter().map(|received| received.message.id).collect();
+        found.sort_unstable();
+        let mut expected = ids[..2].to_vec();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        assert!(arrived.iter().all(|received| received.message.receive_count == 1));
+        let left = shards.counters(&q).await.unwrap();
+        assert_eq!((left.available, left.in_flight), (2, 0));
+        let handle = taken[0].receipt_handle.clone();
+        assert_eq!(shards.delete(&q, vec![handle]).await.unwrap(), [Ok(())], "it is not there");
+        assert_eq!(shards.counters(&there).await.unwrap().in_flight, 2);
+
+        create(&shards, "q.fifo").await;
+        let all = || errand(Filter::default());
+        let refused = shards.move_messages(&q, &key("q.fifo"), all(), "why").await;
+        assert!(matches!(refused, Err(Error::UnsupportedOperation(_))));
+        let refused = shards.move_messages(&q, &q, all(), "why").await;
+        assert!(matches!(refused, Err(Error::InvalidParameter(_))));
+        shards.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_gives_up_what_it_holds_and_nothing_else() {
+    for (source, dead) in [("q", "dead"), ("q.fifo", "dead.fifo")] {
+        let (shards, clock) = start();
+        create(&shards, source).await;
+        create(&shards, dead).await;
+        let q = key(source);
+        send(&shards, source, vec![of_group("g", "1"), of_group("g", "2")]).await;
+        let one = ReceiveRequest { max: 1, ..receive(0) };
+        let first = shards.receive(&q, one.clone()).await.unwrap().remove(0);
+        let give_up = async |handle: &str, reason: &str| {
+            shards.dead_letter(&q, handle.into(), reason.into()).await
+        };
+        let refused = give_up(&first.receipt_handle, "why").await;
+        assert!(matches!(refused, Err(Error::UnsupportedOperation(_))), "no dead-letter queue");
+        let target = key(dead).arn();
+        let redrive = RedrivePolicy { dead_letter_target_arn: target, max_receive_count: 5 };
+        let change = move |settings: &mut QueueSettings, _: &mut Tags| {
+            settings.redrive = Some(redrive);
+            Ok(())
+        };
+        shards.update(&q, Box::new(change)).await.unwrap();
+
+        assert_eq!(give_up(&first.receipt_handle, "no schema").await, Ok(key(dead)));
+        let mut arrived = Vec::new();
+        while arrived.is_empty() {
+            arrived = shards.receive(&key(dead), receive(20)).await.unwrap();
+        }
+        let message = &arrived[0].message;
+        assert_eq!((message.id, message.receive_count), (first.message.id, 2));
+        let death = message.moved.as_deref().unwrap();
+        assert_eq!((&*death.reason, death.dead_letter), ("no schema", true));
+        assert_eq!(death.source_arn, q.arn());
+        let again = give_up(&first.receipt_handle, "again").await;
+        assert!(matches!(again, Err(Error::InvalidParameterValue { .. })), "{again:?}");
+
+        // The next of the group may go; its handle is no good when its timeout has ended, or when
+        // it was received again.
+        let second = shards.receive(&q, one.clone()).await.unwrap().remove(0);
+        clock.advance(Duration::from_secs(31));
+        assert!(give_up(&second.receipt_handle, "late").await.is_err());
+        let third = shards.receive(&q, one).await.unwrap().remove(0);
+        assert_eq!(third.message.id, second.message.id);
+        assert!(give_up(&second.receipt_handle, "not mine").await.is_err());
+        assert!(give_up("nonsense", "x").await.is_err());
+        assert_eq!(give_up(&third.receipt_handle, "mine").await, Ok(key(dead)));
+        assert_eq!(shards.counters(&q).await.unwrap(), Default::default());
+        shards.stop().await;
+    }
 }
 
 /// Waiting, in flight, returned, held.
