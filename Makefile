@@ -8,7 +8,11 @@ SCALE ?= 0.01
 # The seed `make sim` replays; without one it draws some and prints them.
 SEED ?=
 
-.PHONY: run test acceptance bench sim fmt
+# What `make fuzz` runs, a file in tests/fuzz/fuzz_targets, and for how long.
+TARGET ?= json
+SECONDS ?= 60
+
+.PHONY: run test acceptance bench sim fuzz fmt
 
 run:
 	$(CARGO) run --locked --release --bin stanchiond -- --data ./data
@@ -36,6 +40,12 @@ bench:
 
 sim:
 	$(if $(SEED),STANCHION_SEED=$(SEED)) $(CARGO) test --locked --test simulation -- --nocapture
+
+# Needs a nightly toolchain and `cargo install cargo-fuzz`.
+fuzz:
+	mkdir -p tests/fuzz/corpus/$(TARGET)
+	cargo +nightly fuzz run --fuzz-dir tests/fuzz $(TARGET) tests/fuzz/corpus/$(TARGET) \
+		$(wildcard tests/fuzz/seeds/$(TARGET)) -- -max_total_time=$(SECONDS)
 
 fmt:
 	cargo fmt --all

@@ -433,6 +433,39 @@ func deadLetters() {
 	refused("InvalidParameterValue", output, err)
 }
 
+func moveTasks() {
+	dead, other := create(nil), create(nil)
+	source := get(dead, "QueueArn")
+	create(attributes{"RedrivePolicy": redrive(source)})
+	for _, body := range []string{"m0", "m1", "m2"} {
+		send(dead, body)
+	}
+	task := &sqs.StartMessageMoveTaskInput{
+		SourceArn:                    &source,
+		DestinationArn:               aws.String(get(other, "QueueArn")),
+		MaxNumberOfMessagesPerSecond: aws.Int32(1),
+	}
+	handle := must(client.StartMessageMoveTask(ctx, task)).TaskHandle
+	again, err := client.StartMessageMoveTask(ctx, task)
+	refused("InvalidParameterValue", again, err)
+	results := must(client.ListMessageMoveTasks(ctx, &sqs.ListMessageMoveTasksInput{
+		SourceArn: &source, MaxResults: aws.Int32(10),
+	})).Results
+	equal(len(results), 1)
+	equal([]string{*results[0].Status, *results[0].TaskHandle}, []string{"RUNNING", *handle})
+	equal(*results[0].ApproximateNumberOfMessagesToMove, int64(3))
+	equal(results[0].StartedTimestamp > 1_600_000_000_000, true)
+	equal(*receive(other, 20)[0].Body, "m0")
+	moved := must(client.CancelMessageMoveTask(ctx, &sqs.CancelMessageMoveTaskInput{
+		TaskHandle: handle,
+	})).ApproximateNumberOfMessagesMoved
+	equal(1 <= moved && moved <= 3, true)
+	missing, err := client.StartMessageMoveTask(ctx, &sqs.StartMessageMoveTaskInput{
+		SourceArn: aws.String(source + "x"),
+	})
+	refused("ResourceNotFoundException", missing, err)
+}
+
 func pages() {
 	dead := create(nil)
 	policy := attributes{"RedrivePolicy": redrive(get(dead, "QueueArn"))}
@@ -533,6 +566,7 @@ func main() {
 		{"fifo order", fifoOrder},
 		{"fifo deduplication", fifoDeduplication},
 		{"dead letters", deadLetters},
+		{"move tasks", moveTasks},
 		{"pages", pages},
 		{"presigned urls", presignedUrls},
 	} {

@@ -357,6 +357,37 @@ final class Cases {
         refused("InvalidParameterValue", () -> set(url, "RedrivePolicy", policy));
     }
 
+    static void moveTasks() throws Exception {
+        String dead = create(Map.of()), other = create(Map.of());
+        String source = attribute(dead, "QueueArn");
+        create(redrive(source));
+        for (String body : List.of("m0", "m1", "m2")) {
+            send(dead, body);
+        }
+        StartMessageMoveTaskRequest task = StartMessageMoveTaskRequest.builder()
+            .sourceArn(source)
+            .destinationArn(attribute(other, "QueueArn"))
+            .maxNumberOfMessagesPerSecond(1)
+            .build();
+        String handle = SQS.startMessageMoveTask(task).taskHandle();
+        refused("InvalidParameterValue", () -> SQS.startMessageMoveTask(task));
+        var results =
+            SQS.listMessageMoveTasks(ask -> ask.sourceArn(source).maxResults(10)).results();
+        equal(results.size(), 1);
+        equal(
+            List.of(results.get(0).status(), results.get(0).taskHandle()),
+            List.of("RUNNING", handle));
+        equal(results.get(0).approximateNumberOfMessagesToMove(), 3L);
+        equal(results.get(0).startedTimestamp() > 1_600_000_000_000L, true);
+        equal(receive(other, 20).get(0).body(), "m0");
+        long moved = SQS.cancelMessageMoveTask(ask -> ask.taskHandle(handle))
+            .approximateNumberOfMessagesMoved();
+        equal(1 <= moved && moved <= 3, true);
+        refused(
+            "ResourceNotFoundException",
+            () -> SQS.startMessageMoveTask(ask -> ask.sourceArn(source + "x")));
+    }
+
     static void pages() {
         String dead = create(Map.of());
         Map<String, String> policy = redrive(attribute(dead, "QueueArn"));
@@ -433,6 +464,7 @@ final class Cases {
         cases.put("fifo order", Cases::fifoOrder);
         cases.put("fifo deduplication", Cases::fifoDeduplication);
         cases.put("dead letters", Cases::deadLetters);
+        cases.put("move tasks", Cases::moveTasks);
         cases.put("pages", Cases::pages);
         cases.put("presigned urls", Cases::presignedUrls);
         int failures = 0;

@@ -296,6 +296,29 @@ const cases = {
     await refused("InvalidParameterValue", sqs.setQueueAttributes({ QueueUrl, Attributes }));
   },
 
+  async "move tasks"() {
+    const [dead, other] = [await create(), await create()];
+    const SourceArn = await attribute(dead, "QueueArn");
+    const policy = { deadLetterTargetArn: SourceArn, maxReceiveCount: 1 };
+    await create("", { RedrivePolicy: JSON.stringify(policy) });
+    for (const MessageBody of ["m0", "m1", "m2"]) {
+      await sqs.sendMessage({ QueueUrl: dead, MessageBody });
+    }
+    const DestinationArn = await attribute(other, "QueueArn");
+    const task = { SourceArn, DestinationArn, MaxNumberOfMessagesPerSecond: 1 };
+    const { TaskHandle } = await sqs.startMessageMoveTask(task);
+    await refused("InvalidParameterValue", sqs.startMessageMoveTask(task));
+    const { Results } = await sqs.listMessageMoveTasks({ SourceArn, MaxResults: 10 });
+    assert.deepEqual(Results.map((one) => [one.Status, one.TaskHandle]), [["RUNNING", TaskHandle]]);
+    assert.equal(Results[0].ApproximateNumberOfMessagesToMove, 3);
+    assert.ok(Results[0].StartedTimestamp > 1_600_000_000_000);
+    assert.equal(bodies(await receive(other, 20))[0], "m0");
+    const cancelled = await sqs.cancelMessageMoveTask({ TaskHandle });
+    assert.ok([1, 2, 3].includes(cancelled.ApproximateNumberOfMessagesMoved));
+    const missing = sqs.startMessageMoveTask({ SourceArn: `${SourceArn}x` });
+    await refused("ResourceNotFoundException", missing);
+  },
+
   async pages() {
     const dead = await create();
     const deadLetterTargetArn = await attribute(dead, "QueueArn");

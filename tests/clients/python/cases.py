@@ -292,6 +292,30 @@ def dead_letters():
     refused("InvalidParameterValue", sqs.set_queue_attributes, QueueUrl=url, Attributes=change)
 
 
+def move_tasks():
+    dead = create()
+    source, other = attribute(dead, "QueueArn"), create()
+    redrive = json.dumps({"deadLetterTargetArn": source, "maxReceiveCount": 1})
+    create(RedrivePolicy=redrive)
+    for body in ["m0", "m1", "m2"]:
+        sqs.send_message(QueueUrl=dead, MessageBody=body)
+    task = dict(
+        SourceArn=source,
+        DestinationArn=attribute(other, "QueueArn"),
+        MaxNumberOfMessagesPerSecond=1,
+    )
+    handle = sqs.start_message_move_task(**task)["TaskHandle"]
+    refused("InvalidParameterValue", sqs.start_message_move_task, **task)
+    (listed,) = sqs.list_message_move_tasks(SourceArn=source, MaxResults=10)["Results"]
+    equal((listed["Status"], listed["TaskHandle"]), ("RUNNING", handle))
+    equal(listed["ApproximateNumberOfMessagesToMove"], 3)
+    assert listed["StartedTimestamp"] > 1_600_000_000_000
+    equal(bodies(receive(other, wait_s=20))[:1], ["m0"])
+    moved = sqs.cancel_message_move_task(TaskHandle=handle)
+    assert 1 <= moved["ApproximateNumberOfMessagesMoved"] <= 3
+    refused("ResourceNotFoundException", sqs.start_message_move_task, SourceArn=source + "x")
+
+
 def pages():
     dead = create()
     target = attribute(dead, "QueueArn")
@@ -363,6 +387,7 @@ CASES = [
     fifo_order,
     fifo_deduplication,
     dead_letters,
+    move_tasks,
     pages,
     presigned_urls,
 ]

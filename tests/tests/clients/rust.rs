@@ -39,6 +39,7 @@ pub(super) async fn run(case: &str, sqs: &Client) {
         "fifo order" => fifo_order(sqs).await,
         "fifo deduplication" => fifo_deduplication(sqs).await,
         "dead letters" => dead_letters(sqs).await,
+        "move tasks" => move_tasks(sqs).await,
         "pages" => pages(sqs).await,
         other => panic!("no such case: {other}"),
     }
@@ -282,6 +283,31 @@ async fn dead_letters(sqs: &Client) {
     let set = sqs.set_queue_attributes().queue_url(&url);
     let refused = set.attributes(QueueAttributeName::RedrivePolicy, wrong).send().await;
     assert_eq!(failure(refused).code, "InvalidParameterValue");
+}
+
+async fn move_tasks(sqs: &Client) {
+    let dead = create(sqs, "dead-of-tasks", &[]).await;
+    let other = create(sqs, "other", &[]).await;
+    let source = arn(sqs, &dead).await;
+    create(sqs, "source-of-tasks", &[("RedrivePolicy", &redrive(&source))]).await;
+    for body in ["m0", "m1", "m2"] {
+        send(sqs, &dead, body).await;
+    }
+    let start = sqs.start_message_move_task().source_arn(&source);
+    let start = start.destination_arn(arn(sqs, &other).await).max_number_of_messages_per_second(1);
+    let handle = start.clone().send().await.unwrap().task_handle.unwrap();
+    assert_eq!(failure(start.send().await).code, "InvalidParameterValue");
+    let listed = sqs.list_message_move_tasks().source_arn(&source).max_results(10).send().await;
+    let results = listed.unwrap().results.unwrap();
+    let [task] = &results[..] else { panic!("one task: {results:?}") };
+    assert_eq!((task.status(), task.task_handle()), (Some("RUNNING"), Some(&*handle)));
+    assert_eq!(task.approximate_number_of_messages_to_move(), Some(3));
+    assert!(task.started_timestamp() > 1_600_000_000_000);
+    assert_eq!(bodies(&receive(sqs, &other, 20).await)[0], "m0");
+    let cancelled = sqs.cancel_message_move_task().task_handle(&handle).send().await.unwrap();
+    assert!((1..=3).contains(&cancelled.approximate_number_of_messages_moved()));
+    let missing = sqs.start_message_move_task().source_arn(format!("{source}x")).send().await;
+    assert_eq!(failure(missing).code, "ResourceNotFoundException");
 }
 
 async fn pages(sqs: &Client) {
