@@ -297,8 +297,9 @@ def move_tasks():
     source, other = attribute(dead, "QueueArn"), create()
     redrive = json.dumps({"deadLetterTargetArn": source, "maxReceiveCount": 1})
     create(RedrivePolicy=redrive)
-    for body in ["m0", "m1", "m2"]:
-        sqs.send_message(QueueUrl=dead, MessageBody=body)
+    # At one a second, more than can be moved before the task is cancelled.
+    for number in range(30):
+        sqs.send_message(QueueUrl=dead, MessageBody=f"m{number}")
     task = dict(
         SourceArn=source,
         DestinationArn=attribute(other, "QueueArn"),
@@ -308,11 +309,11 @@ def move_tasks():
     refused("InvalidParameterValue", sqs.start_message_move_task, **task)
     (listed,) = sqs.list_message_move_tasks(SourceArn=source, MaxResults=10)["Results"]
     equal((listed["Status"], listed["TaskHandle"]), ("RUNNING", handle))
-    equal(listed["ApproximateNumberOfMessagesToMove"], 3)
+    equal(listed["ApproximateNumberOfMessagesToMove"], 30)
     assert listed["StartedTimestamp"] > 1_600_000_000_000
     equal(bodies(receive(other, wait_s=20))[:1], ["m0"])
     moved = sqs.cancel_message_move_task(TaskHandle=handle)
-    assert 1 <= moved["ApproximateNumberOfMessagesMoved"] <= 3
+    assert 1 <= moved["ApproximateNumberOfMessagesMoved"] < 30
     refused("ResourceNotFoundException", sqs.start_message_move_task, SourceArn=source + "x")
 
 

@@ -290,8 +290,9 @@ async fn move_tasks(sqs: &Client) {
     let other = create(sqs, "other", &[]).await;
     let source = arn(sqs, &dead).await;
     create(sqs, "source-of-tasks", &[("RedrivePolicy", &redrive(&source))]).await;
-    for body in ["m0", "m1", "m2"] {
-        send(sqs, &dead, body).await;
+    // At one a second, more than can be moved before the task is cancelled.
+    for number in 0..30 {
+        send(sqs, &dead, &format!("m{number}")).await;
     }
     let start = sqs.start_message_move_task().source_arn(&source);
     let start = start.destination_arn(arn(sqs, &other).await).max_number_of_messages_per_second(1);
@@ -301,11 +302,11 @@ async fn move_tasks(sqs: &Client) {
     let results = listed.unwrap().results.unwrap();
     let [task] = &results[..] else { panic!("one task: {results:?}") };
     assert_eq!((task.status(), task.task_handle()), (Some("RUNNING"), Some(&*handle)));
-    assert_eq!(task.approximate_number_of_messages_to_move(), Some(3));
+    assert_eq!(task.approximate_number_of_messages_to_move(), Some(30));
     assert!(task.started_timestamp() > 1_600_000_000_000);
     assert_eq!(bodies(&receive(sqs, &other, 20).await)[0], "m0");
     let cancelled = sqs.cancel_message_move_task().task_handle(&handle).send().await.unwrap();
-    assert!((1..=3).contains(&cancelled.approximate_number_of_messages_moved()));
+    assert!((1..30).contains(&cancelled.approximate_number_of_messages_moved()));
     let missing = sqs.start_message_move_task().source_arn(format!("{source}x")).send().await;
     assert_eq!(failure(missing).code, "ResourceNotFoundException");
 }
