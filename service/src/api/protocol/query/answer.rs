@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::members;
+use super::tree::Tree;
 use crate::api::error_table;
 use crate::error::Error;
 
@@ -25,9 +26,9 @@ pub fn xml<Output: Serialize>(
     action: &str,
     request_id: &str,
 ) -> Result<Vec<u8>, Error> {
-    let output = tree(output)?;
+    let output = Tree::of(output)?;
     document(&format!("{action}Response"), |writer| {
-        if output.is_object() {
+        if output != Tree::Nothing {
             write_value(writer, action, &format!("{action}Result"), &output)?;
         }
         element(writer, "ResponseMetadata", |writer| text(writer, "RequestId", request_id))
@@ -59,7 +60,7 @@ pub fn json<Output: Serialize>(
     request_id: &str,
 ) -> Result<Vec<u8>, Error> {
     let mut response = Map::new();
-    if let Value::Object(members) = tree(output)? {
+    if let Value::Object(members) = serde_json::to_value(output).map_err(odd)? {
         response.insert(format!("{action}Result"), flat(members));
     }
     response.insert("ResponseMetadata".into(), json!({ "RequestId": request_id }));
@@ -74,11 +75,8 @@ pub fn json_error(error: &Error, request_id: &str) -> Vec<u8> {
     json!({ "Error": error, "RequestId": request_id }).to_string().into_bytes()
 }
 
-fn tree<Output: Serialize>(output: &Output) -> Result<Value, Error> {
-    serde_json::to_value(output).map_err(odd)
-}
-
-fn odd(error: impl std::fmt::Display) -> Error {
+/// Outputs and memory take whatever is written to them.
+pub(super) fn odd(error: impl std::fmt::Display) -> Error {
     Error::Internal(format!("encoding an answer: {error}").into())
 }
 
@@ -132,16 +130,16 @@ fn escape(value: &str) -> String {
 }
 
 /// The members of a structure, each list and map flattened.
-fn write_members(writer: &mut Xml, action: &str, members: &Map<String, Value>) -> io::Result<()> {
+fn write_members(writer: &mut Xml, action: &str, members: &[(String, Tree)]) -> io::Result<()> {
     for (name, value) in members {
         match (value, members::key(name)) {
-            (Value::Array(items), _) => {
+            (Tree::List(items), _) => {
                 let name = members::element(action, name);
                 for item in items {
                     write_value(writer, action, &name, item)?;
                 }
             }
-            (Value::Object(entries), Some(key)) => {
+            (Tree::Members(entries), Some(key)) => {
                 let name = members::element(action, name);
                 for (entry, value) in entries {
                     element(writer, &name, |writer| {
@@ -156,16 +154,17 @@ fn write_members(writer: &mut Xml, action: &str, members: &Map<String, Value>) -
     Ok(())
 }
 
-fn write_value(writer: &mut Xml, action: &str, name: &str, value: &Value) -> io::Result<()> {
+fn write_value(writer: &mut Xml, action: &str, name: &str, value: &Tree) -> io::Result<()> {
     match value {
-        Value::Object(members) if members.is_empty() => {
+        Tree::Members(members) if members.is_empty() => {
             writer.create_element(name).write_empty().map(drop)
         }
-        Value::Object(members) => {
+        Tree::Members(members) => {
             element(writer, name, |writer| write_members(writer, action, members))
         }
-        Value::String(value) => text(writer, name, value),
-        value => text(writer, name, &value.to_string()),
+        Tree::Text(value) => text(writer, name, value),
+        // No list is in a list, and what is not there is left out.
+        Tree::List(_) | Tree::Nothing => Ok(()),
     }
 }
 

@@ -5,5 +5,6 @@ pub mod answer;
 mod form;
 mod input;
 mod members;
+mod tree;
 
 pub use form::Form;
