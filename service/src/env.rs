@@ -136,6 +136,16 @@ pub fn message_id() -> MessageId {
         *used += 16;
         bytes
     });
+    message_id_of(random)
+}
+
+/// The id of a message that goes on as another one: as unlikely to be had by a third as its own.
+pub fn another_message_id(of: &MessageId, rng: &mut impl Rng) -> MessageId {
+    let mask = u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64());
+    message_id_of((u128::from_be_bytes(of.0) ^ mask).to_be_bytes())
+}
+
+fn message_id_of(random: [u8; 16]) -> MessageId {
     MessageId(*uuid::Builder::from_random_bytes(random).as_uuid().as_bytes())
 }
 

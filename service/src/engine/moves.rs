@@ -40,7 +40,6 @@ impl Queue {
         let head = match moved.dead_letter {
             true => dead_letter_head(&message.head, delivery, moved, fifo, now),
             // A new message (facts sheet, 8.5): sent now, never received, retained anew.
-            // Differs from AWS: it keeps its id, by which people find it again.
             false => MessageHead::sent(now, None, message.head.group),
         };
         let mut reader = Reader::new(context.loaded);

@@ -18,9 +18,11 @@ use super::map::SLOTS;
 use super::request::Request;
 use super::turn::{Leaving, Turn};
 use crate::engine::command::{Command, Departure};
+use crate::env::another_message_id;
 use crate::model::queue::{QueueKey, Slot};
 use crate::store::codec::{decode, encode};
 use crate::store::keys::{OutboxKey, outbox_key, outbox_range, parse_outbox_key, slot_of};
+use crate::store::payload::with_another_id;
 use crate::store::values::OutboxRow;
 use crate::store::{Key, Limit, Op, StoreError};
 
@@ -131,7 +133,7 @@ impl ShardCore {
             let here = self.options.map.owner(slot_of(&leaving.target)) == self.options.shard;
             if here && !blocked.contains(&leaving.target) {
                 let (index, mut command) = match self.names.get(&leaving.target) {
-                    Some(&index) => (index, Command::Accept(leaving.departure.clone())),
+                    Some(&index) => (index, self.accept(leaving.departure.clone())),
                     // It was deleted in this turn.
                     None => match self.resolve(&leaving.source.key, Some(leaving.source.id)) {
                         Some(index) => (index, Command::Restore(leaving.departure.clone())),
@@ -307,7 +309,7 @@ impl ShardCore {
                 let departure = Departure { message, place, delivery, moved };
                 let mut command = match returns {
                     true => Command::Restore(departure),
-                    false => Command::Accept(departure),
+                    false => self.accept(departure),
                 };
                 if self.try_perform(turn, index, &mut command)?.is_err() {
                     return Ok(false);
@@ -326,6 +328,16 @@ impl ShardCore {
         turn.ops.push(Op::Delete(outbox_key(&key)));
         self.options.stats[self.options.map.owner(key.slot)].outbox.sub(1);
         Ok(true)
+    }
+
+    /// What is no dead letter is a new message to the target, with an id of its own (facts sheet,
+    /// 8.5).
+    fn accept(&mut self, mut departure: Departure) -> Command {
+        if !departure.moved.dead_letter {
+            let payload = &mut departure.message.payload;
+            *payload = with_another_id(payload, |id| another_message_id(id, &mut self.options.rng));
+        }
+        Command::Accept(departure)
     }
 
     fn write_row(&mut self, turn: &mut Turn, leaving: Leaving) {

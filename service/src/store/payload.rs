@@ -11,6 +11,9 @@ use crate::model::message::{Attribute, AttributeValue, Attributes, Content, Mess
 /// The payload's own version: its first byte.
 const VERSION: u8 = 1;
 
+/// Where the id is: after the version and the flags.
+const ID_AT: usize = 2;
+
 const HAS_ATTRIBUTES_MD5: u8 = 1;
 const HAS_GROUP: u8 = 1 << 1;
 const HAS_DEDUPLICATION: u8 = 1 << 2;
@@ -59,6 +62,18 @@ pub fn encode_payload(id: &MessageId, content: &Content) -> Bytes {
         }
     }
     out.put_slice(&content.body);
+    out.freeze()
+}
+
+/// The same payload under another id. One that is damaged stays as it is: whoever decodes it will
+/// say so.
+pub fn with_another_id(payload: &Bytes, another: impl FnOnce(&MessageId) -> MessageId) -> Bytes {
+    let mut out = BytesMut::from(payload.as_ref());
+    if out.first() == Some(&VERSION)
+        && let Some(id) = out.get_mut(ID_AT..).and_then(|rest| rest.first_chunk_mut())
+    {
+        *id = another(&MessageId(*id)).0;
+    }
     out.freeze()
 }
 

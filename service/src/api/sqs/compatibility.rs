@@ -65,11 +65,7 @@ const ACTION_DIFFERENCES: &[Difference] = &[
         "ReceiveMessage",
         "a short poll misses nothing; what a client that is gone was to receive comes back at once",
     ),
-    differs(
-        "StartMessageMoveTask",
-        "a moved message keeps its id, where AWS gives it a new one; messages that arrive after the \
-         start stay",
-    ),
+    differs("StartMessageMoveTask", "messages that arrive after the start stay"),
     differs("SetQueueAttributes", "in force at once; AWS takes up to 60 seconds, or 15 minutes"),
 ];
 
