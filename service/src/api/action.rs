@@ -73,7 +73,7 @@ fn unknown(name: &str) -> Error {
 fn handle<'a, A: Action>(protocol: Protocol, input: Input, call: &'a Call<'a>) -> Answer<'a> {
     Box::pin(async move {
         if call.app.create_on_use {
-            on_use::create_named(A::NAME, &input, call).await?;
+            Box::pin(on_use::create_named(A::NAME, &input, call)).await?;
         }
         let action = input.decode::<A>()?;
         // A long poll may wait for long: it keeps what it asked for, not the bytes it came in.

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::mem;
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -59,9 +60,10 @@ impl Peer {
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
-    pub async fn respond(&self, request: Request<Incoming>) -> Result<Reply, Infallible> {
-        let (parts, body) = request.into_parts();
-        let mut body = Some(body);
+    pub async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        // Handed on by reference: whatever a future is given by value, it keeps room for twice.
+        let (mut parts, mut body) = request.into_parts();
+        let mut is_read = false;
         let mut text = Uuid::encode_buffer();
         // Random bytes are pooled there, so this costs no system call.
         let request_id = Uuid::from_bytes(env::message_id().0);
@@ -70,15 +72,13 @@ impl Peer {
             (&Method::GET | &Method::HEAD, "/health") => plain(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/ready") => self.readiness(),
             (&Method::GET, "/metrics") => self.metrics(),
-            (&Method::GET | &Method::POST, _) if let Some(body) = body.take() => {
-                let protocol = find_protocol(&parts.headers);
-                self.answer(protocol, parts, body, request_id).await
+            (&Method::GET | &Method::POST, _) => {
+                is_read = true;
+                self.answer(&mut parts, &mut body, request_id).await
             }
             _ => no_action(),
         };
-        if let Some(unread) = body
-            && !discard(unread).await
-        {
+        if !is_read && !discard(body).await {
             reply.headers_mut().insert(header::CONNECTION, CLOSE);
         }
         // Digits and dashes are always a legal value.
@@ -88,14 +88,9 @@ impl Peer {
         Ok(reply)
     }
 
-    async fn answer(
-        &self,
-        protocol: Protocol,
-        parts: Parts,
-        body: Incoming,
-        request_id: &str,
-    ) -> Reply {
+    async fn answer(&self, parts: &mut Parts, body: &mut Incoming, request_id: &str) -> Reply {
         let started = Instant::now();
+        let protocol = find_protocol(&parts.headers);
         let mut name = "unknown";
         let outcome = self.run(protocol, parts, body, request_id, &mut name).await;
         let (code, reply) = match outcome {
@@ -113,8 +108,8 @@ impl Peer {
     async fn run(
         &self,
         protocol: Protocol,
-        parts: Parts,
-        body: Incoming,
+        parts: &mut Parts,
+        body: &mut Incoming,
         request_id: &str,
         name: &mut &'static str,
     ) -> Result<(Vec<u8>, Ticket), Error> {
@@ -126,22 +121,22 @@ impl Peer {
         let body = timeout(BODY_TIME_MAX, read(body, claimed, &ticket))
             .await
             .map_err(|_| Error::RequestTimeout)??;
-        let (action, input) = self.read_input(protocol, &parts, body)?;
+        let (action, input) = self.read_input(protocol, parts, body)?;
         *name = action.name;
         let call = Call {
             app: &self.app,
             account: self.app.account.clone(),
-            region: signed_region(&parts)
+            region: signed_region(parts)
                 .filter(|region| *region != self.app.region.as_str())
                 .and_then(Region::parse)
                 .unwrap_or_else(|| self.app.region.clone()),
             trace_header: text_header(&parts.headers, "x-amzn-trace-id").map(String::from),
-            origin: self.origin(&parts),
+            origin: self.origin(parts),
             ticket: &ticket,
             request_id,
         };
         // Headers are slices of the connection's read buffer; a poll that waits must not hold it.
-        drop(parts);
+        drop((mem::take(&mut parts.headers), mem::take(&mut parts.uri)));
         let body = catch_panic((action.handle)(protocol, input, &call)).await?;
         ticket.charge_response(body.len());
         Ok((body, ticket))
@@ -261,7 +256,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// The whole body, in one piece. One that came in one piece is not copied.
-async fn read(mut body: Incoming, claimed: usize, ticket: &Ticket) -> Result<Bytes, Error> {
+async fn read(body: &mut Incoming, claimed: usize, ticket: &Ticket) -> Result<Bytes, Error> {
     let mut first = Bytes::new();
     let mut all = Vec::new();
     let mut length = 0;

@@ -36,6 +36,9 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 /// How long to wait when the kernel has no connection to give, mostly for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// HTTP/1.1 or HTTP/2, as the client likes.
+type Http = auto::Builder<TokioExecutor>;
+
 /// Listens on an address; port 0 takes a free one.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = match address {
@@ -82,6 +85,7 @@ async fn accept(
     connections: TaskTracker,
     stop: CancellationToken,
 ) {
+    let http = Arc::new(http());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -89,7 +93,13 @@ async fn accept(
         };
         match accepted {
             Ok((stream, remote)) => {
-                connections.spawn(converse(stream, remote, app.clone(), stop.clone()));
+                connections.spawn(converse(
+                    stream,
+                    remote,
+                    app.clone(),
+                    http.clone(),
+                    stop.clone(),
+                ));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -103,30 +113,36 @@ async fn accept(
     }
 }
 
+/// How connections speak HTTP.
+fn http() -> Http {
+    let mut http = Http::new(TokioExecutor::new());
+    http.http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME_MAX)
+        .max_buf_size(HEADER_BYTES_MAX);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX as u32);
+    http
+}
+
 /// One connection, from its first byte to its last.
-async fn converse(stream: TcpStream, remote: SocketAddr, app: Arc<App>, stop: CancellationToken) {
+async fn converse(
+    stream: TcpStream,
+    remote: SocketAddr,
+    app: Arc<App>,
+    http: Arc<Http>,
+    stop: CancellationToken,
+) {
     let _open = app.metrics.connection();
     // Answers are written whole; waiting for more to send would only delay them.
     let set_up = stream.set_nodelay(true).and_then(|()| stream.local_addr());
     let Ok(local) = set_up else { return };
     let peer = Arc::new(Peer::new(app, remote.ip(), local.to_string()));
-    let service = service_fn(move |request| {
-        let peer = peer.clone();
-        async move { peer.respond(request).await }
-    });
+    let service = service_fn(move |request| peer.clone().respond(request));
 
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME_MAX)
-        .max_buf_size(HEADER_BYTES_MAX);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX as u32);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -438,43 +438,58 @@ impl Shards {
         Ok(self.command(key, Some(queue), command, None).await?.open())
     }
 
-    async fn command(
+    fn command(
         &self,
         key: &QueueKey,
         queue: Option<QueueId>,
         command: Command,
         patience: Option<Patience>,
-    ) -> Result<Parcel, Error> {
-        let info = self.find(key).ok_or(Error::QueueDoesNotExist)?;
-        let key = key.clone();
-        self.ask(info.slot, |reply| {
-            Request::Apply(Box::new(Apply { key, queue, command, patience, reply }))
-        })
-        .await
+    ) -> impl Future<Output = Result<Parcel, Error>> {
+        let sent = self.find(key).ok_or(Error::QueueDoesNotExist).and_then(|info| {
+            let key = key.clone();
+            self.send_to(self.inner.map.owner(info.slot), |reply| {
+                Request::Apply(Box::new(Apply { key, queue, command, patience, reply }))
+            })
+        });
+        self.answer_to(sent)
     }
 
     /// Sends a request to the owner of a slot and awaits its answer.
-    pub(super) async fn ask<T>(
+    pub(super) fn ask<T>(
         &self,
         slot: Slot,
         request: impl FnOnce(Reply<T>) -> Request,
-    ) -> Result<T, Error> {
-        self.ask_shard(self.inner.map.owner(slot), request).await
+    ) -> impl Future<Output = Result<T, Error>> {
+        self.ask_shard(self.inner.map.owner(slot), request)
     }
 
-    async fn ask_shard<T>(
+    fn ask_shard<T>(
         &self,
         shard: usize,
         request: impl FnOnce(Reply<T>) -> Request,
-    ) -> Result<T, Error> {
+    ) -> impl Future<Output = Result<T, Error>> {
+        self.answer_to(self.send_to(shard, request))
+    }
+
+    /// Sends now: the future that awaits the answer, perhaps for long, has no request in it.
+    fn send_to<T>(
+        &self,
+        shard: usize,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<oneshot::Receiver<Result<T, Error>>, Error> {
         let (reply, answer) = oneshot::channel();
-        let mailbox = &self.inner.mailboxes[shard];
-        match mailbox.try_send(request(reply)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(busy("Too many requests at once.")),
-            Err(TrySendError::Disconnected(_)) => return Err(self.gone()),
+        match self.inner.mailboxes[shard].try_send(request(reply)) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(busy("Too many requests at once.")),
+            Err(TrySendError::Disconnected(_)) => Err(self.gone()),
         }
-        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    async fn answer_to<T>(
+        &self,
+        sent: Result<oneshot::Receiver<Result<T, Error>>, Error>,
+    ) -> Result<T, Error> {
+        sent?.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
     /// There was no answer and there will be none.
