@@ -1,0 +1,3 @@
+//! Who makes a request, and by what right.
+
+pub mod credentials;
