@@ -12,6 +12,7 @@ use crate::declared::parse::Declarations;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::model::caller::{Caller, Identity};
 use crate::model::queue::{AccountId, QueueKey, Region};
 use crate::shard::handle::{QueueInfo, Shards};
 
@@ -27,6 +28,8 @@ pub struct App {
     pub virtual_clock: bool,
     /// The account of requests that name none.
     pub account: AccountId,
+    /// Its owner, who everybody is while authentication is off.
+    pub root: Arc<Caller>,
     /// The region of requests that name none.
     pub region: Region,
     /// The queues that the configuration file declares, and the template.
@@ -61,6 +64,7 @@ impl App {
             durability: config.durability,
             virtual_clock: config.virtual_clock,
             account: config.account.clone(),
+            root: Arc::new(Caller::root(config.account.clone())),
             region: config.region.clone(),
             declarations: config.declarations.clone(),
             create_on_use: config.create_queues_on_use,
@@ -98,7 +102,9 @@ impl App {
 pub struct Call<'a> {
     /// What all requests share.
     pub app: &'a App,
-    /// Who asks. While authentication is off: the configured account.
+    /// Who asks. While authentication is off: root.
+    pub caller: Arc<Caller>,
+    /// The caller's account; nobody's is the configured one.
     pub account: AccountId,
     /// Where: the region of the credential scope, or the configured one.
     pub region: Region,
@@ -122,10 +128,10 @@ pub struct Origin {
 }
 
 impl Call<'_> {
-    /// Whether the caller may do what concerns every account. While authentication is off,
-    /// everybody may; later this is where root is asked for.
+    /// Whether the caller may do what concerns every account: the owner of the configured one,
+    /// who everybody is while authentication is off.
     pub fn is_root(&self) -> bool {
-        true
+        matches!(&self.caller.identity, Identity::Root(account) if *account == self.app.account)
     }
 
     /// The name of the queue that a `QueueUrl` parameter means.
@@ -156,9 +162,9 @@ impl Call<'_> {
     }
 
     /// `SenderId` of what is sent with this request.
-    // Differs from AWS: nobody is authenticated, so it is the account, not a user's or role's id.
+    // Differs from AWS: nobody in particular is `anonymous`, not an address.
     pub fn sender_id(&self) -> String {
-        self.account.as_str().into()
+        self.caller.user_id().unwrap_or_else(|| "anonymous".into())
     }
 
     /// A client that signs for another region than its queues are in is a common mistake, and

@@ -123,9 +123,11 @@ impl Peer {
             .map_err(|_| Error::RequestTimeout)??;
         let (action, input) = self.read_input(protocol, parts, body)?;
         *name = action.name;
+        let caller = self.app.root.clone();
         let call = Call {
             app: &self.app,
-            account: self.app.account.clone(),
+            account: caller.account().unwrap_or(&self.app.account).clone(),
+            caller,
             region: signed_region(parts)
                 .filter(|region| *region != self.app.region.as_str())
                 .and_then(Region::parse)
