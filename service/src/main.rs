@@ -12,6 +12,7 @@ use std::thread::available_parallelism;
 
 use stanchion_service::api::call::App;
 use stanchion_service::api::server;
+use stanchion_service::config::auth::AuthMode;
 use stanchion_service::config::{
     CommandLine, Config, ConfigError, Durability, FreeSpaceMark, LogFormat, LogLevel, Task,
 };
@@ -218,7 +219,13 @@ fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
         },
     );
     line("limits", config.limits().name);
-    line("auth", "off: whoever reaches this address may do everything");
+    line(
+        "auth",
+        match config.auth.mode() {
+            AuthMode::Sigv4 => "sigv4: every request must be signed",
+            AuthMode::Off => "off: whoever reaches this address may do everything",
+        },
+    );
     line("account", config.account.as_str());
     line("region", config.region.as_str());
     if config.virtual_clock {

@@ -6,6 +6,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::api::admission::{Admission, Bounds, Ticket};
+use crate::auth::credentials::CredentialSource;
+use crate::auth::root::RootSource;
+use crate::auth::signature::verify::Verifier;
+use crate::config::auth::AuthMode;
 use crate::config::{Config, Durability};
 use crate::declared::bring_about::{Place, bring_about};
 use crate::declared::parse::Declarations;
@@ -40,6 +44,10 @@ pub struct App {
     pub public_url: Option<String>,
     /// Peers whose `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Verifies signatures; `None` while authentication is off.
+    pub verifier: Option<Verifier>,
+    /// Clients that may read the metrics where requests must be signed.
+    pub metrics_from: Vec<IpNet>,
     /// What is in progress.
     pub admission: Arc<Admission>,
     /// What is counted.
@@ -59,8 +67,22 @@ impl App {
             ("durability", config.durability.to_string()),
             ("limits", limits.name.to_string()),
         ];
+        // Whose access keys are known. The first source that knows one decides.
+        let mut sources: Vec<Arc<dyn CredentialSource>> = Vec::new();
+        if let Some(key) = config.auth.root.clone() {
+            sources.push(Arc::new(RootSource::new(key, config.account.clone())));
+        }
+        let verifier = match config.auth.mode() {
+            AuthMode::Sigv4 => {
+                let only_region = limits.one_region.then(|| config.region.clone());
+                Some(Verifier::new(sources, only_region))
+            }
+            AuthMode::Off => None,
+        };
         Arc::new(App {
             limits,
+            verifier,
+            metrics_from: config.auth.metrics_from.clone(),
             durability: config.durability,
             virtual_clock: config.virtual_clock,
             account: config.account.clone(),

@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod admission;
+mod authenticate;
 pub mod call;
 pub mod error_table;
 mod on_use;

@@ -21,20 +21,24 @@ use uuid::Uuid;
 
 use crate::api::action::{self, Answer, Row};
 use crate::api::admission::Ticket;
+use crate::api::authenticate::refuse_anonymous;
 use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
 use crate::api::protocol::query::Form;
 use crate::api::protocol::{Input, Protocol, json};
-use crate::env;
+use crate::auth::signature::verify::Verified;
+use crate::env::{self, Clock, SystemClock};
 use crate::error::Error;
 use crate::limits;
-use crate::model::queue::Region;
 
 /// An answer, in one piece.
 pub type Reply = Response<Full<Bytes>>;
 
 /// How long a request's body may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What signatures are for.
+const SERVICE: &str = "sqs";
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -46,6 +50,8 @@ pub struct Peer {
     pub app: Arc<App>,
     /// Its headers say how the client really reached us.
     pub is_trusted_proxy: bool,
+    /// It may read the metrics although it signs nothing.
+    pub may_see_metrics: bool,
     /// Our own address on this connection, for clients that do not say how they call us.
     pub local: String,
 }
@@ -56,7 +62,8 @@ impl Peer {
         // A peer of IPv4 on an IPv6 socket is the IPv4 peer it is.
         let remote = remote.to_canonical();
         let is_trusted_proxy = app.trusted_proxies.iter().any(|net| net.contains(&remote));
-        Peer { app, is_trusted_proxy, local }
+        let may_see_metrics = app.metrics_from.iter().any(|net| net.contains(&remote));
+        Peer { app, is_trusted_proxy, may_see_metrics, local }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -71,7 +78,7 @@ impl Peer {
         let mut reply = match (&parts.method, parts.uri.path()) {
             (&Method::GET | &Method::HEAD, "/health") => plain(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/ready") => self.readiness(),
-            (&Method::GET, "/metrics") => self.metrics(),
+            (&Method::GET, "/metrics") => self.metrics(&parts.headers),
             (&Method::GET | &Method::POST, _) => {
                 is_read = true;
                 self.answer(&mut parts, &mut body, request_id).await
@@ -121,19 +128,20 @@ impl Peer {
         let body = timeout(BODY_TIME_MAX, read(body, claimed, &ticket))
             .await
             .map_err(|_| Error::RequestTimeout)??;
-        let (action, input) = self.read_input(protocol, parts, body)?;
+        let (action, form) = self.find_action(protocol, parts, &body)?;
         *name = action.name;
-        let caller = self.app.root.clone();
+        let Verified { caller, region } =
+            self.app.authenticate(parts, &body, SERVICE, SystemClock.wall())?;
+        let origin = self.origin(parts);
+        refuse_anonymous(&caller, action, &origin, &parts.uri)?;
+        let input = form.map_or_else(|| Input::Json(body), Input::Query);
         let call = Call {
             app: &self.app,
             account: caller.account().unwrap_or(&self.app.account).clone(),
             caller,
-            region: signed_region(parts)
-                .filter(|region| *region != self.app.region.as_str())
-                .and_then(Region::parse)
-                .unwrap_or_else(|| self.app.region.clone()),
+            region,
             trace_header: text_header(&parts.headers, "x-amzn-trace-id").map(String::from),
-            origin: self.origin(parts),
+            origin,
             ticket: &ticket,
             request_id,
         };
@@ -144,21 +152,21 @@ impl Peer {
         Ok((body, ticket))
     }
 
-    /// Which action is asked for, and what it is told.
-    fn read_input(
+    /// Which action is asked for, and the parameters if it is asked for with some.
+    fn find_action(
         &self,
         protocol: Protocol,
         parts: &Parts,
-        body: Bytes,
-    ) -> Result<(&'static Row, Input), Error> {
+        body: &[u8],
+    ) -> Result<(&'static Row, Option<Form>), Error> {
         if protocol == Protocol::Json {
             let target = text_header(&parts.headers, "x-amz-target").unwrap_or_default();
-            return Ok((action::find_target(target)?, Input::Json(body)));
+            return Ok((action::find_target(target)?, None));
         }
-        let mut form = Form::read(&body, parts.uri.query().unwrap_or_default())?;
+        let mut form = Form::read(body, parts.uri.query().unwrap_or_default())?;
         let action = action::find(form.action()?)?;
         form.apply_path(self.app.beneath_public_url(parts.uri.path()))?;
-        Ok((action, Input::Query(form)))
+        Ok((action, Some(form)))
     }
 
     /// What the client called this server. HTTP/2 has it in the target, HTTP/1.1 in `Host`.
@@ -186,7 +194,13 @@ impl Peer {
         }
     }
 
-    fn metrics(&self) -> Reply {
+    fn metrics(&self, headers: &HeaderMap) -> Reply {
+        let is_passed_on = ["forwarded", "x-forwarded-for", "x-forwarded-host"]
+            .into_iter()
+            .any(|name| headers.contains_key(name));
+        if self.app.verifier.is_some() && (is_passed_on || !self.may_see_metrics) {
+            return plain(StatusCode::FORBIDDEN, "not from here: see --metrics-from\n");
+        }
         let mut reply = plain(StatusCode::OK, self.app.metrics.encode());
         let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -205,24 +219,6 @@ fn find_protocol(headers: &HeaderMap) -> Protocol {
         }
         () => Protocol::Query,
     }
-}
-
-/// The region of the credential scope: `…/<date>/<region>/sqs/aws4_request`, in the header or, of a
-/// presigned request, in the target.
-fn signed_region(parts: &Parts) -> Option<&str> {
-    let header = text_header(&parts.headers, header::AUTHORIZATION).and_then(|header| {
-        let scope = header.split_once("Credential=")?.1;
-        scope.split([',', ' ']).next()?.rsplit('/').nth(2)
-    });
-    header.or_else(|| {
-        let scope = parts.uri.query()?.split('&').find_map(|p| p.strip_prefix("X-Amz-Credential="));
-        // Slashes are mostly escaped here, and never otherwise.
-        match scope? {
-            scope if scope.contains('/') => scope.rsplit('/').nth(2),
-            scope if scope.contains("%2F") => scope.rsplit("%2F").nth(2),
-            scope => scope.rsplit("%2f").nth(2),
-        }
-    })
 }
 
 /// What a proxy says about how the client reached it: `Forwarded` (RFC 7239) or the older headers.
@@ -395,19 +391,6 @@ mod tests {
             request = request.header(*name, *value);
         }
         request.body(()).unwrap().into_parts().0
-    }
-
-    #[test]
-    fn the_region_is_that_of_the_credential_scope() {
-        let header = "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/sqs/aws4_request, \
-                      SignedHeaders=host, Signature=0";
-        let query =
-            "/?X-Amz-Date=0&X-Amz-Credential=AKID%2F20260101%2Feu-west-1%2Fsqs%2Faws4_request";
-        assert_eq!(signed_region(&parts("/", &[("authorization", header)])), Some("eu-west-1"));
-        assert_eq!(signed_region(&parts(query, &[])), Some("eu-west-1"));
-        for odd in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=x"] {
-            assert_eq!(signed_region(&parts("/", &[("authorization", odd)])), None, "{odd}");
-        }
     }
 
     #[test]
