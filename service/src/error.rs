@@ -13,6 +13,9 @@ pub enum Error {
     /// No such queue, or a `QueueUrl` that cannot name one.
     #[error("The specified queue does not exist.")]
     QueueDoesNotExist,
+    /// A queue of another account that does not exist, or that the caller has no way to.
+    #[error("The specified queue does not exist or you do not have access to it.")]
+    QueueOutOfReach,
     /// CreateQueue with another value for an attribute than the queue has.
     #[error(
         "A queue already exists with the same name and a different value for attribute {attribute}"
@@ -161,7 +164,7 @@ pub enum Error {
     /// The address names no queue.
     #[error("The address {0} is not valid for this endpoint.")]
     InvalidAddress(String),
-    /// Not allowed, or nobody knows to whom.
+    /// No policy allows it, or one denies it. The text says who, what and why.
     #[error("{0}")]
     AccessDenied(Cow<'static, str>),
     /// An unsigned request to what no policy can open to everybody.
@@ -245,6 +248,24 @@ impl fmt::Debug for Unmatched {
 }
 
 impl Error {
+    /// Whether it says that somebody may not do what they ask for, or is not who they say.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Error::AccessDenied(_)
+                | Error::MissingAuthenticationToken
+                | Error::IncompleteSignature(_)
+                | Error::InvalidSecurity
+                | Error::SignatureNotAcceptable(_)
+                | Error::SignatureExpired { .. }
+                | Error::SignatureNotYetCurrent { .. }
+                | Error::SignatureDoesNotMatch(_)
+                | Error::RequestExpired
+                | Error::InvalidClientTokenId
+                | Error::ExpiredToken
+        )
+    }
+
     /// A required parameter is missing or empty.
     pub fn missing(name: impl Into<Cow<'static, str>>) -> Error {
         Error::MissingParameter { name: name.into() }

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
-use hyper::{Uri, Version};
+use hyper::Version;
 
-use crate::api::action::Row;
-use crate::api::call::{App, Origin};
+use crate::api::call::App;
 use crate::auth::signature;
 use crate::auth::signature::verify::Verified;
 use crate::error::Error;
-use crate::model::caller::{Caller, Identity};
+use crate::model::caller::Caller;
 use crate::model::queue::Region;
 
 impl App {
@@ -50,24 +49,6 @@ impl App {
             caller: Arc::new(Caller::anonymous()),
             region: self.region.clone(),
         }))
-    }
-}
-
-/// Refuses who has signed nothing.
-pub(super) fn refuse_anonymous(
-    caller: &Caller,
-    action: &Row,
-    origin: &Origin,
-    uri: &Uri,
-) -> Result<(), Error> {
-    match caller.identity {
-        Identity::Anonymous if action.is_own() => Err(Error::MissingAuthenticationToken),
-        Identity::Anonymous => {
-            let (scheme, host, path) = (origin.scheme, &origin.host, uri.path());
-            let text = format!("Access to the resource {scheme}://{host}{path} is denied.");
-            Err(Error::AccessDenied(text.into()))
-        }
-        _ => Ok(()),
     }
 }
 

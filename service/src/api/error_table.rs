@@ -73,6 +73,7 @@ table! {
     match error {
         //                                      namespace shape                          Query code                                             HTTP
         QueueDoesNotExist                => row(SQS, "QueueDoesNotExist",                "AWS.SimpleQueueService.NonExistentQueue",             400),
+        QueueOutOfReach                  => row(SQS, "QueueDoesNotExist",                "AWS.SimpleQueueService.NonExistentQueue",             400),
         QueueNameExists { .. }           => row(SQS, "QueueNameExists",                  "QueueAlreadyExists",                                  400),
         QueueDeletedRecently             => row(SQS, "QueueDeletedRecently",             "AWS.SimpleQueueService.QueueDeletedRecently",         400),
         PurgeQueueInProgress { .. }      => row(SQS, "PurgeQueueInProgress",             "AWS.SimpleQueueService.PurgeQueueInProgress",         403),

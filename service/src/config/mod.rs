@@ -4,6 +4,7 @@
 //! Each option is declared once, as a flag. The environment and the file are laid under the flags as
 //! their defaults, so that all three are parsed, checked and refused alike.
 
+pub mod audit;
 pub mod auth;
 
 use std::ffi::OsString;
@@ -15,6 +16,7 @@ use clap::builder::{BoolishValueParser, OsStr, RangedU64ValueParser};
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use self::audit::AuditOptions;
 use self::auth::AuthOptions;
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
@@ -176,6 +178,10 @@ pub struct Config {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub max_parked_polls: usize,
 
+    /// What is put on record
+    #[command(flatten)]
+    pub audit: AuditOptions,
+
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub log_format: LogFormat,
@@ -313,7 +319,7 @@ impl Config {
                 self.cache_memory
             ));
         }
-        Ok(())
+        self.audit.check()
     }
 }
 
@@ -573,6 +579,7 @@ mod tests {
             (&["--public-url", "ftp://x"],    "", &["--public-url", "https://"]),
             (&["--trust-proxy", "x"],         "", &["--trust-proxy", "10.0.0.0/8"]),
             (&["--max-bytes-in-flight", "1"], "", &["max_bytes_in_flight", "16 MiB"]),
+            (&["--audit-file-size", "1KiB"],  "", &["audit_file_size", "64 KiB"]),
             (&["--free-space-mark", "x"],     "", &["--free-space-mark", "auto", "4GiB"]),
             (&[], "shard = 2",          &["no option shard", "shards"]),
             (&[], "shards = 1.5",       &["shards", "a number"]),
