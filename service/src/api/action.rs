@@ -102,7 +102,11 @@ mod tests {
         for table in [sqs::ACTIONS, stanchion::ACTIONS] {
             assert!(table.windows(2).all(|pair| pair[0].name < pair[1].name));
         }
-        assert!(stanchion::ACTIONS.iter().all(|row| row.permission.is_ours() && find(row.name).is_err()));
+        assert!(
+            stanchion::ACTIONS
+                .iter()
+                .all(|row| row.permission.is_ours() && find(row.name).is_err())
+        );
         assert!(sqs::ACTIONS.iter().all(|row| !row.permission.is_ours()));
     }
 

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Version;
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
-use hyper::Version;
 
 use crate::api::call::App;
 use crate::auth::signature;

@@ -114,7 +114,7 @@ impl Call<'_> {
 
     fn ask(&self, permission: Permission, asked: Asked<'_>) -> Result<(), Error> {
         // Without authentication everybody may do everything.
-        let is_asked = self.app.authorises() && !(self.is_root() && permission.is_ours());
+        let is_asked = self.app.authorises() && !(permission.is_ours() && self.is_root());
         if !is_asked && self.record.is_none() {
             return Ok(());
         }
@@ -170,7 +170,9 @@ impl Call<'_> {
             // Whoever it is, only with a signature.
             return match permission.is_ours() {
                 true => Error::MissingAuthenticationToken,
-                false => Error::AccessDenied(format!("Access to the resource {url} is denied.").into()),
+                false => {
+                    Error::AccessDenied(format!("Access to the resource {url} is denied.").into())
+                }
             };
         };
         let action = permission.to_string().to_ascii_lowercase();
@@ -184,8 +186,9 @@ impl Call<'_> {
             }
             Verdict::Allowed => String::new(),
         };
-        let text =
-            format!("User: {arn} is not authorized to perform: {action} on resource: {resource}{why}");
+        let text = format!(
+            "User: {arn} is not authorized to perform: {action} on resource: {resource}{why}"
+        );
         Error::AccessDenied(text.into())
     }
 

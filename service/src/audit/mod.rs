@@ -52,7 +52,8 @@ enum Message {
 /// What is known of one request.
 #[derive(Default)]
 pub struct Record {
-    maker: OnceLock<(Arc<Caller>, IpAddr)>,
+    source: OnceLock<IpAddr>,
+    caller: OnceLock<Arc<Caller>>,
     /// Guards what was asked for; held to look or to set, never while anything is waited for.
     asked: Mutex<Option<Note>>,
 }
@@ -109,10 +110,16 @@ pub struct Event<'a> {
 }
 
 impl Record {
-    /// Who makes the request, and from where.
-    pub fn set_maker(&self, caller: Arc<Caller>, source: IpAddr) {
-        // A request is made once.
-        let _ = self.maker.set((caller, source));
+    /// Where the request is from.
+    pub fn set_source(&self, source: IpAddr) {
+        // It is from one place.
+        let _ = self.source.set(source);
+    }
+
+    /// Who makes it.
+    pub fn set_caller(&self, caller: Arc<Caller>) {
+        // It is made once.
+        let _ = self.caller.set(caller);
     }
 
     /// Notes a permission that was asked for: the first, unless a later one is refused.
@@ -199,7 +206,7 @@ impl Audit {
 }
 
 fn line(event: &Event<'_>) -> Option<Vec<u8>> {
-    let maker = event.record.maker.get();
+    let caller = event.record.caller.get();
     let asked = event.record.asked();
     let asked = asked.as_ref();
     let line = Line {
@@ -209,12 +216,12 @@ fn line(event: &Event<'_>) -> Option<Vec<u8>> {
             .and_then(|time| time.format(&Rfc3339).ok())
             .unwrap_or_default(),
         request_id: event.request_id,
-        principal: maker.map(|(caller, _)| match caller.identity {
+        principal: caller.map(|caller| match caller.identity {
             Identity::Anonymous => "anonymous".into(),
             _ => caller.arn().unwrap_or_default(),
         }),
-        access_key_id: maker.and_then(|(caller, _)| caller.access_key_id.as_deref()),
-        source_address: maker.map(|(_, source)| *source),
+        access_key_id: caller.and_then(|caller| caller.access_key_id.as_deref()),
+        source_address: event.record.source.get().copied(),
         action: match (asked, event.permission) {
             (Some(asked), _) => asked.action.clone(),
             (None, Some(permission)) => permission.to_string(),

@@ -25,7 +25,8 @@ fn record() -> Record {
     let record = Record::default();
     let account = AccountId::parse("111111111111").unwrap();
     let caller = Caller { access_key_id: Some("AKIA".into()), ..Caller::root(account) };
-    record.set_maker(Arc::new(caller), [10, 0, 0, 1].into());
+    record.set_source([10, 0, 0, 1].into());
+    record.set_caller(Arc::new(caller));
     record
 }
 

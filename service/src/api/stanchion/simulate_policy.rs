@@ -78,11 +78,12 @@ impl Action for SimulatePolicy {
             caller.session_policy = Some(parse_policy("SessionPolicy", &text)?);
         }
         let policy = queue.settings.policy.as_ref().map(|policy| policy.document());
+        let given = Given { keys: self.context.unwrap_or_default(), tags: &queue.tags };
         let decision = decide(&Question {
             caller: &caller,
             permission,
             resource: Resource::Queue { key: &queue.key, policy },
-            context: &Given { keys: self.context.unwrap_or_default(), tags: &queue.tags },
+            context: &given,
         });
         let (decision, kind, by) = match decision.verdict {
             Verdict::Allowed => ("allowed", decision.by.map(|by| by.kind), decision.by),
