@@ -136,6 +136,12 @@ pub const TAG_KEY_CHARS_MAX: usize = 128;
 /// See [`TAGS_MAX`].
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 
+/// How far a signature's time may be from ours, in seconds. Source: facts sheet, 11.3.
+pub const SIGNATURE_SKEW_S: u64 = 15 * 60;
+
+/// How long a presigned URL may be good for, in seconds. Source: facts sheet, 11.3.
+pub const PRESIGNED_S_MAX: u64 = 7 * 24 * 60 * 60;
+
 /// How faithfully the server keeps the limits that AWS has for reasons of its own.
 // Differs from AWS: no profile throttles, neither FIFO queues at 300 calls a second nor calls that
 // change queues or their tags.
@@ -155,6 +161,8 @@ pub struct Limits {
     pub own_attributes: bool,
     /// Every queue takes delays up to [`LONG_DELAY_S_MAX`], not only those that are set to.
     pub long_delays: bool,
+    /// Requests are signed for the configured region and for no other.
+    pub one_region: bool,
 }
 
 /// AWS to the letter, the 60-second rules included.
@@ -166,11 +174,17 @@ pub const STRICT: Limits = Limits {
     retention_s_min: 60,
     own_attributes: false,
     long_delays: false,
+    one_region: true,
 };
 
 /// AWS's limits, without the waiting.
-pub const STANDARD: Limits =
-    Limits { name: "standard", sixty_second_rules: false, own_attributes: true, ..STRICT };
+pub const STANDARD: Limits = Limits {
+    name: "standard",
+    sixty_second_rules: false,
+    own_attributes: true,
+    one_region: false,
+    ..STRICT
+};
 
 /// Without what only AWS's fleet needs.
 pub const RELAXED: Limits = Limits {

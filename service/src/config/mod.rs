@@ -4,6 +4,9 @@
 //! Each option is declared once, as a flag. The environment and the file are laid under the flags as
 //! their defaults, so that all three are parsed, checked and refused alike.
 
+pub mod audit;
+pub mod auth;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +16,8 @@ use clap::builder::{BoolishValueParser, OsStr, RangedU64ValueParser};
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use self::audit::AuditOptions;
+use self::auth::AuthOptions;
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
 use crate::model::queue::{AccountId, Region};
@@ -82,9 +87,13 @@ pub struct Config {
     pub data: PathBuf,
 
     /// Serves on this address, such as 127.0.0.1:9324 or [::1]:0; may be repeated. Port 0 takes any
-    /// free port. Only loopback addresses are accepted, because requests are not authenticated
+    /// free port. Others than loopback addresses are for servers that authenticate
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9324", value_delimiter = ',')]
     pub listen: Vec<SocketAddr>,
+
+    /// Who may use the server
+    #[command(flatten)]
+    pub auth: AuthOptions,
 
     /// Starts queue URLs with this, such as https://sqs.example.com; otherwise they start with what
     /// the client used to reach the server
@@ -168,6 +177,10 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value = "100000",
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub max_parked_polls: usize,
+
+    /// What is put on record
+    #[command(flatten)]
+    pub audit: AuditOptions,
 
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -262,7 +275,7 @@ impl CommandLine {
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<CommandLine, ConfigError> {
         let args: Vec<_> = args.into_iter().collect();
-        let mut layers = Layers::new(env);
+        let mut layers = Layers::new(&env);
         let mut line = layers.parse(&args)?;
         if let Some(file) = line.config.config.clone() {
             let tables = layers.add_file(&file)?;
@@ -271,6 +284,10 @@ impl CommandLine {
             line.config.declarations = declarations.map_err(|why| in_file(&file, &why))?;
         }
         line.config.check()?;
+        // Who only looks through a folder needs no key and listens nowhere.
+        if line.task.is_none() {
+            line.config.auth.complete(&line.config.listen, env)?;
+        }
         Ok(line)
     }
 }
@@ -288,12 +305,6 @@ impl Config {
     /// What no option can know by itself.
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |text: String| Err(ConfigError::Refused(text));
-        if let Some(open) = self.listen.iter().find(|addr| !is_loopback(addr.ip())) {
-            return refuse(format!(
-                "listen: {open} is not a loopback address. Requests are not authenticated, so only \
-                 127.0.0.0/8 and [::1] are accepted."
-            ));
-        }
         if self.max_bytes_in_flight < limits::REQUEST_BODY_BYTES_MAX {
             return refuse(format!(
                 "max_bytes_in_flight: {} bytes do not hold the largest request; {} MiB or more are \
@@ -308,7 +319,7 @@ impl Config {
                 self.cache_memory
             ));
         }
-        Ok(())
+        self.audit.check()
     }
 }
 
@@ -568,6 +579,7 @@ mod tests {
             (&["--public-url", "ftp://x"],    "", &["--public-url", "https://"]),
             (&["--trust-proxy", "x"],         "", &["--trust-proxy", "10.0.0.0/8"]),
             (&["--max-bytes-in-flight", "1"], "", &["max_bytes_in_flight", "16 MiB"]),
+            (&["--audit-file-size", "1KiB"],  "", &["audit_file_size", "64 KiB"]),
             (&["--free-space-mark", "x"],     "", &["--free-space-mark", "auto", "4GiB"]),
             (&[], "shard = 2",          &["no option shard", "shards"]),
             (&[], "shards = 1.5",       &["shards", "a number"]),

@@ -10,6 +10,7 @@ use crate::api::sqs::receive_message::{MessageOutput, parse_wait};
 use crate::error::Error;
 use crate::limits;
 use crate::model::message::{MessageState, PeekedMessage};
+use crate::model::policy::actions::Permission;
 use crate::model::time::{Millis, Timestamp};
 use crate::shard::peek::{Peek, Show, Start};
 
@@ -58,6 +59,7 @@ struct PeekedOutput {
 
 impl Action for PeekMessages {
     const NAME: &'static str = "PeekMessages";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = PeekOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<PeekOutput, Error> {
