@@ -15,9 +15,13 @@ use stanchion_service::api::sqs::receive_message::ReceiveMessage;
 use stanchion_service::api::sqs::send_message_batch::SendMessageBatch;
 use stanchion_service::api::sqs::untag_queue::UntagQueue;
 use stanchion_service::error::Error;
+use stanchion_service::model::caller::Caller;
 use stanchion_service::model::fifo::GroupHash;
+use stanchion_service::model::policy::actions::Permission;
+use stanchion_service::model::policy::context::Context;
+use stanchion_service::model::policy::evaluate::{Question, Resource, decide};
 use stanchion_service::model::policy::queue_policy::QueuePolicy;
-use stanchion_service::model::queue::{QueueId, Slot};
+use stanchion_service::model::queue::{QueueId, QueueKey, Slot};
 use stanchion_service::model::receipt::ReceiptKey;
 use stanchion_service::model::rows::{DedupRow, DeliveryRow, GroupRow, HintRow, MessageRow};
 use stanchion_service::model::task::MoveTask;
@@ -88,6 +92,22 @@ pub(crate) fn policy(bytes: &[u8]) {
     if let Ok(policy) = QueuePolicy::parse(&String::from_utf8_lossy(bytes)) {
         let again = QueuePolicy::parse(policy.text()).expect("what was taken is taken again");
         assert_eq!(again.document(), policy.document());
+        let queue = QueueKey::parse_arn("arn:aws:sqs:us-east-1:000000000000:q").expect("an ARN");
+        for caller in [Caller::anonymous(), Caller::root(queue.account.clone())] {
+            let resource = Resource::Queue { key: &queue, policy: Some(policy.document()) };
+            let permission = Permission::sqs("SendMessage");
+            let question = Question { caller: &caller, permission, resource, context: &Echo };
+            assert_eq!(decide(&question), decide(&question));
+        }
+    }
+}
+
+/// A request that has every key there is, each with itself as its value.
+struct Echo;
+
+impl Context for Echo {
+    fn values(&self, key: &str) -> Vec<String> {
+        vec![key.into()]
     }
 }
 

@@ -103,9 +103,9 @@ impl Peer {
         let protocol = find_protocol(&parts.headers);
         let mut action = None;
         let audit = self.app.audit.get();
-        let record = audit.map(|_| Record::default());
+        let record = audit.map(|_| Box::<Record>::default());
         let outcome =
-            self.run(protocol, parts, body, request_id, &mut action, record.as_ref()).await;
+            self.run(protocol, parts, body, request_id, &mut action, record.as_deref()).await;
         let name = action.map_or("unknown", |action| action.name);
         let (code, refused, reply) = match outcome {
             Ok((body, ticket)) => ("OK", false, success(protocol, body, ticket)),
