@@ -155,6 +155,8 @@ pub struct Limits {
     pub own_attributes: bool,
     /// Every queue takes delays up to [`LONG_DELAY_S_MAX`], not only those that are set to.
     pub long_delays: bool,
+    /// A `KmsMasterKeyId` that no master key answers to fails whatever uses the queue.
+    pub kms_keys_must_exist: bool,
 }
 
 /// AWS to the letter, the 60-second rules included.
@@ -166,11 +168,17 @@ pub const STRICT: Limits = Limits {
     retention_s_min: 60,
     own_attributes: false,
     long_delays: false,
+    kms_keys_must_exist: true,
 };
 
 /// AWS's limits, without the waiting.
-pub const STANDARD: Limits =
-    Limits { name: "standard", sixty_second_rules: false, own_attributes: true, ..STRICT };
+pub const STANDARD: Limits = Limits {
+    name: "standard",
+    sixty_second_rules: false,
+    own_attributes: true,
+    kms_keys_must_exist: false,
+    ..STRICT
+};
 
 /// Without what only AWS's fleet needs.
 pub const RELAXED: Limits = Limits {

@@ -138,6 +138,20 @@ impl Call<'_> {
         self.find(&self.queue_key(url)?, url)
     }
 
+    /// The same for what seals or opens messages: their key must be there.
+    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        let queue = self.queue(url)?;
+        match &queue.settings.kms_key_id {
+            Some(id)
+                if self.app.limits.kms_keys_must_exist
+                    && self.app.shards.keyring().answering_to(id).is_none() =>
+            {
+                Err(Error::KmsNotFound(id.clone()))
+            }
+            _ => Ok(queue),
+        }
+    }
+
     /// A queue by its name, which came from `url` if the client gave one.
     pub fn find(&self, key: &QueueKey, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
         self.app.shards.find(key).ok_or_else(|| {
