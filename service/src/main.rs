@@ -221,6 +221,13 @@ fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
             Durability::Memory => "memory",
         },
     );
+    line(
+        "messages",
+        match config.at_rest.has_keys() {
+            true => "encrypted, but where a queue is set otherwise",
+            false => "stored as they come: there are no master keys",
+        },
+    );
     line("limits", config.limits().name);
     line("auth", "off: whoever reaches this address may do everything");
     line("account", config.account.as_str());

@@ -38,6 +38,11 @@ impl AtRest {
         Ok(())
     }
 
+    /// Whether the operator gave any.
+    pub fn has_keys(&self) -> bool {
+        self.master_keys_file.is_some() || self.master_key.is_some()
+    }
+
     /// The master keys of a server that keeps its store in `data`; with `None` it keeps nothing. A
     /// server that has no key at all makes one.
     pub fn keyring(&self, data: Option<&Path>) -> Result<Keyring, String> {

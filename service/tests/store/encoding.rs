@@ -8,6 +8,7 @@ use bytes::Bytes;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use stanchion_service::cipher::Cipher;
 use stanchion_service::model::attributes::QueueSettings;
 use stanchion_service::model::fifo::{AttemptHash, DedupHash, GroupHash, Seq};
 use stanchion_service::model::message::{
@@ -23,7 +24,7 @@ use stanchion_service::model::task::{MoveTask, TaskFailure, TaskId, TaskStatus};
 use stanchion_service::model::time::{Millis, Timestamp};
 use stanchion_service::store::codec::{Value, decode, encode, encode_write};
 use stanchion_service::store::keys::{self, KeyRange, OutboxKey, TaskKey};
-use stanchion_service::store::payload::{decode_payload, encode_payload};
+use stanchion_service::store::payload::{decode_payload, encode_payload, sealed, unsealed};
 use stanchion_service::store::values::{
     DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
 };
@@ -327,6 +328,31 @@ proptest! {
     }
 
     #[test]
+    fn a_sealed_payload_opens_with_its_key_alone_and_under_its_id(
+        id: [u8; 16],
+        content in contents(),
+        at: prop::sample::Index,
+    ) {
+        let (id, key) = (MessageId(id), Cipher::new(&[1; 32]));
+        let payload = encode_payload(&id, &content, Some(&key));
+        prop_assert_eq!(decode_payload(payload.clone(), Some(&key)), Ok((id, content.clone())));
+        prop_assert!(decode_payload(payload.clone(), None).is_err());
+        prop_assert!(decode_payload(payload.clone(), Some(&Cipher::new(&[2; 32]))).is_err());
+        let mut changed = payload.to_vec();
+        changed[at.index(payload.len())] ^= 1;
+        prop_assert!(decode_payload(changed.into(), Some(&key)).is_err());
+
+        // Opened, it is as if it had never been sealed, and the other way round.
+        let plain = encode_payload(&id, &content, None);
+        prop_assert_eq!(&unsealed(payload.clone(), Some(&key)), &plain);
+        let again = sealed(plain, Some(&key));
+        prop_assert_eq!(again.len(), payload.len());
+        prop_assert_eq!(decode_payload(again, Some(&key)), Ok((id, content)));
+        // What does not open stays as it is.
+        prop_assert_eq!(unsealed(payload.clone(), None), payload);
+    }
+
+    #[test]
     fn no_bytes_make_decoding_panic(bytes in vec(any::<u8>(), 0..200), version in 0u8..3) {
         let bytes: Bytes = [vec![version], bytes].concat().into();
         let _ = decode::<MessageRow>(bytes.clone());
@@ -335,6 +361,7 @@ proptest! {
         let _ = decode::<QueueRow>(bytes.clone());
         let _ = decode::<OutboxRow>(bytes.clone());
         let _ = decode::<MoveTask>(bytes.clone());
+        let _ = decode_payload(bytes.clone(), Some(&Cipher::new(&[1; 32])));
         let _ = decode_payload(bytes.clone(), None);
         let _ = keys::parse_row_key(stanchion_service::store::Space::State, &bytes);
         let _ = keys::parse_queue_key(&bytes);
