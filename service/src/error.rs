@@ -2,6 +2,10 @@
 //! types, codes and statuses of the wire.
 
 use std::borrow::Cow;
+use std::fmt;
+
+use crate::limits::SIGNATURE_SKEW_S;
+use crate::model::calendar::Moment;
 
 /// What can go wrong with a request, and with the server behind it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +13,9 @@ pub enum Error {
     /// No such queue, or a `QueueUrl` that cannot name one.
     #[error("The specified queue does not exist.")]
     QueueDoesNotExist,
+    /// A queue of another account that does not exist, or that the caller has no way to.
+    #[error("The specified queue does not exist or you do not have access to it.")]
+    QueueOutOfReach,
     /// CreateQueue with another value for an attribute than the queue has.
     #[error(
         "A queue already exists with the same name and a different value for attribute {attribute}"
@@ -160,6 +167,58 @@ pub enum Error {
     /// The address names no queue.
     #[error("The address {0} is not valid for this endpoint.")]
     InvalidAddress(String),
+    /// No policy allows it, or one denies it. The text says who, what and why.
+    #[error("{0}")]
+    AccessDenied(Cow<'static, str>),
+    /// An unsigned request to what no policy can open to everybody.
+    #[error("Request is missing Authentication Token")]
+    MissingAuthenticationToken,
+    /// A signature that lacks something or cannot be read.
+    #[error("{0}")]
+    IncompleteSignature(Cow<'static, str>),
+    /// A signature of an older kind.
+    #[error("The request was not made over HTTPS or did not use SigV4 for signing.")]
+    InvalidSecurity,
+    /// A signature for another region, service or day, or one that leaves out what must be signed.
+    #[error("{0}")]
+    SignatureNotAcceptable(Cow<'static, str>),
+    /// Signed too long ago.
+    #[error(
+        "Signature expired: {at} is now earlier than {} ({now} - 15 min.)",
+        now.minus(SIGNATURE_SKEW_S)
+    )]
+    SignatureExpired {
+        /// When, as the request says.
+        at: Moment,
+        /// What the server's clock shows.
+        now: Moment,
+    },
+    /// Signed in the future.
+    #[error(
+        "Signature not yet current: {at} is still later than {} ({now} + 15 min.)",
+        now.plus(SIGNATURE_SKEW_S)
+    )]
+    SignatureNotYetCurrent {
+        /// When, as the request says.
+        at: Moment,
+        /// What the server's clock shows.
+        now: Moment,
+    },
+    /// A presigned URL whose time is over.
+    #[error("Request has expired.")]
+    RequestExpired,
+    /// An access key that nobody has or that is disabled, or a session token that is not its own.
+    #[error("The security token included in the request is invalid.")]
+    InvalidClientTokenId,
+    /// A session that is over.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
+    /// A signature that is another one than the secret key gives.
+    #[error(
+        "The request signature we calculated does not match the signature you provided. Check your \
+         AWS Secret Access Key and signing method. Consult the service documentation for details."
+    )]
+    SignatureDoesNotMatch(Box<Unmatched>),
     // Differs from AWS: the next two are ours.
     /// A request whose body is larger than any legal one.
     #[error("The request is larger than {0} bytes.")]
@@ -175,7 +234,41 @@ pub enum Error {
     Internal(Cow<'static, str>),
 }
 
+/// What should have been signed. The client is told; it is not for the log, which shows no more of
+/// a request than it must.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Unmatched {
+    /// The canonical request.
+    pub canonical: String,
+    /// The text that the signature is made of.
+    pub to_sign: String,
+}
+
+impl fmt::Debug for Unmatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Unmatched(…)")
+    }
+}
+
 impl Error {
+    /// Whether it says that somebody may not do what they ask for, or is not who they say.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Error::AccessDenied(_)
+                | Error::MissingAuthenticationToken
+                | Error::IncompleteSignature(_)
+                | Error::InvalidSecurity
+                | Error::SignatureNotAcceptable(_)
+                | Error::SignatureExpired { .. }
+                | Error::SignatureNotYetCurrent { .. }
+                | Error::SignatureDoesNotMatch(_)
+                | Error::RequestExpired
+                | Error::InvalidClientTokenId
+                | Error::ExpiredToken
+        )
+    }
+
     /// A required parameter is missing or empty.
     pub fn missing(name: impl Into<Cow<'static, str>>) -> Error {
         Error::MissingParameter { name: name.into() }

@@ -1,6 +1,7 @@
 //! Stanchion: a self-hosted queue service that speaks the Amazon SQS API.
 
 pub mod api;
+pub mod audit;
 pub mod auth;
 pub mod cipher;
 pub mod config;

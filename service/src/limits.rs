@@ -136,6 +136,12 @@ pub const TAG_KEY_CHARS_MAX: usize = 128;
 /// See [`TAGS_MAX`].
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 
+/// How far a signature's time may be from ours, in seconds. Source: facts sheet, 11.3.
+pub const SIGNATURE_SKEW_S: u64 = 15 * 60;
+
+/// How long a presigned URL may be good for, in seconds. Source: facts sheet, 11.3.
+pub const PRESIGNED_S_MAX: u64 = 7 * 24 * 60 * 60;
+
 /// How faithfully the server keeps the limits that AWS has for reasons of its own.
 // Differs from AWS: no profile throttles, neither FIFO queues at 300 calls a second nor calls that
 // change queues or their tags.
@@ -157,6 +163,8 @@ pub struct Limits {
     pub long_delays: bool,
     /// A `KmsMasterKeyId` that no master key answers to fails whatever uses the queue.
     pub kms_keys_must_exist: bool,
+    /// Requests are signed for the configured region and for no other.
+    pub one_region: bool,
 }
 
 /// AWS to the letter, the 60-second rules included.
@@ -169,6 +177,7 @@ pub const STRICT: Limits = Limits {
     own_attributes: false,
     long_delays: false,
     kms_keys_must_exist: true,
+    one_region: true,
 };
 
 /// AWS's limits, without the waiting.
@@ -177,6 +186,7 @@ pub const STANDARD: Limits = Limits {
     sixty_second_rules: false,
     own_attributes: true,
     kms_keys_must_exist: false,
+    one_region: false,
     ..STRICT
 };
 

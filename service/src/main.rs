@@ -12,6 +12,8 @@ use std::thread::available_parallelism;
 
 use stanchion_service::api::call::App;
 use stanchion_service::api::server;
+use stanchion_service::audit::{Audit, Sink};
+use stanchion_service::config::auth::AuthMode;
 use stanchion_service::config::{
     CommandLine, Config, ConfigError, Durability, FreeSpaceMark, LogFormat, LogLevel, Task,
 };
@@ -80,8 +82,17 @@ fn serve(config: &Config) -> Result<(), String> {
     runtime.block_on(async {
         // Before the store: a port that is taken is found out without touching anything.
         let listeners = listen(config)?;
+        let audit = Sink::open(&config.audit)?;
         let (shards, failure) = start_shards(config)?;
         let app = App::new(config, shards.clone());
+        if let Some(sink) = audit {
+            let (data_actions, lost) =
+                (config.audit.audit_data_actions, app.metrics.audit_lines_lost());
+            let audit = Audit::start(sink, data_actions, lost);
+            let audit = audit.map_err(|error| format!("cannot start a thread: {error}"))?;
+            // There is none yet.
+            let _ = app.audit.set(audit);
+        }
         if let Err(why) = app.bring_about_declared().await {
             shards.stop().await;
             return Err(why);
@@ -90,8 +101,11 @@ fn serve(config: &Config) -> Result<(), String> {
 
         let stop = CancellationToken::new();
         let failed = tokio::spawn(wait_for_the_end(failure, stop.clone()));
-        server::serve(listeners, app, stop).await;
+        server::serve(listeners, app.clone(), stop).await;
         shards.stop().await;
+        if let Some(audit) = app.audit.get() {
+            audit.close().await;
+        }
         match failed.await {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(why),
@@ -229,7 +243,13 @@ fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
         },
     );
     line("limits", config.limits().name);
-    line("auth", "off: whoever reaches this address may do everything");
+    line(
+        "auth",
+        match config.auth.mode() {
+            AuthMode::Sigv4 => "sigv4: every request must be signed",
+            AuthMode::Off => "off: whoever reaches this address may do everything",
+        },
+    );
     line("account", config.account.as_str());
     line("region", config.region.as_str());
     if config.virtual_clock {

@@ -41,6 +41,8 @@ enum Source {
     Requests,
     /// A histogram of requests by action.
     RequestSeconds,
+    /// A counter of the server.
+    Counter(fn(&Sources) -> u64),
     /// A level of the server.
     Level(fn(&Sources) -> u64),
     /// A counter of each shard.
@@ -58,6 +60,7 @@ enum Source {
 /// Every metric, in the order of their names.
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
+    row("stanchion_audit_lines_lost", "Lines of the audit log that could not be written, or did not fit into the queue for it.", Source::Counter(|s| s.audit_lines_lost.get())),
     row("stanchion_bytes_in_flight", "Bytes of request and response bodies in progress.", Source::Level(|s| s.admission.bytes() as u64)),
     row("stanchion_commit_seconds", "Time spent in commits.", Source::ShardNanoseconds(|s| s.commit_ns.get())),
     row("stanchion_connections", "Open connections.", Source::Level(|s| s.connections.get().try_into().unwrap_or(0))),
@@ -120,6 +123,7 @@ struct Sources {
     admission: Arc<Admission>,
     shards: Shards,
     connections: Gauge,
+    audit_lines_lost: Counter,
     actions: BTreeMap<&'static str, ByAction>,
     failed: Family<[(&'static str, &'static str); 3], Counter>,
 }
@@ -148,6 +152,7 @@ impl Metrics {
             admission,
             shards,
             connections: Gauge::default(),
+            audit_lines_lost: Counter::default(),
             actions: names.map(|name| (name, by_action())).collect(),
             failed: Family::default(),
         });
@@ -172,6 +177,11 @@ impl Metrics {
                 None => self.sources.failed.get_or_create(&labels(action, code, protocol)).inc(),
             };
         }
+    }
+
+    /// The counter of what the audit log loses.
+    pub fn audit_lines_lost(&self) -> Counter {
+        self.sources.audit_lines_lost.clone()
     }
 
     /// Notes an open connection, until what it returns is dropped.
@@ -200,6 +210,7 @@ impl Metric {
         match self.source {
             Source::Info => MetricType::Info,
             Source::Requests
+            | Source::Counter(_)
             | Source::ShardCounter(_)
             | Source::ShardNanoseconds(_)
             | Source::Store(_) => MetricType::Counter,
@@ -229,6 +240,9 @@ impl Metric {
             }
             Source::Store(read) => {
                 encoder.encode_counter::<NoLabelSet, _, u64>(&read(from.shards.reads()), None)?;
+            }
+            Source::Counter(read) => {
+                encoder.encode_counter::<NoLabelSet, _, u64>(&read(from), None)?;
             }
             Source::Level(read) => encoder.encode_gauge(&read(from))?,
             Source::ShardCounter(read) => {

@@ -10,6 +10,7 @@ use crate::api::call::Call;
 use crate::api::protocol::{Input, Protocol};
 use crate::api::{on_use, sqs, stanchion};
 use crate::error::Error;
+use crate::model::policy::actions::{Permission, Scope};
 
 /// One action: the members of its input as they are named on the wire, all optional, and what it
 /// does. What is required, in range and consistent is for [`Action::run`] to check, in the words of
@@ -17,6 +18,11 @@ use crate::error::Error;
 pub trait Action: DeserializeOwned + Send + 'static {
     /// As on the wire: after the dot in `X-Amz-Target`, or the value of `Action=`.
     const NAME: &'static str;
+
+    /// By what right it is done. [`Call`] asks for it where the action turns to a queue. That of an
+    /// action which is about all an account has or about the server is asked for before it runs:
+    /// that is what an action needs which says nothing here.
+    const PERMISSION: Permission = Permission::server(Self::NAME);
 
     /// What it answers, its members as on the wire; `()` for nothing at all.
     type Output: Serialize + Send;
@@ -33,13 +39,15 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Vec<u8>, Error>> + Send
 pub struct Row {
     /// As on the wire.
     pub name: &'static str,
+    /// By what right it is done.
+    pub permission: Permission,
     /// Decodes, runs, encodes.
     pub handle: for<'a> fn(Protocol, Input, &'a Call<'a>) -> Answer<'a>,
 }
 
 /// The row of an action.
 pub const fn row<A: Action>() -> Row {
-    Row { name: A::NAME, handle: handle::<A> }
+    Row { name: A::NAME, permission: A::PERMISSION, handle: handle::<A> }
 }
 
 /// Every action there is.
@@ -72,6 +80,9 @@ fn unknown(name: &str) -> Error {
 
 fn handle<'a, A: Action>(protocol: Protocol, input: Input, call: &'a Call<'a>) -> Answer<'a> {
     Box::pin(async move {
+        if matches!(A::PERMISSION.scope, Scope::Account | Scope::Server) {
+            call.ask_for_all()?;
+        }
         if call.app.create_on_use {
             Box::pin(on_use::create_named(A::NAME, &input, call)).await?;
         }
@@ -91,7 +102,12 @@ mod tests {
         for table in [sqs::ACTIONS, stanchion::ACTIONS] {
             assert!(table.windows(2).all(|pair| pair[0].name < pair[1].name));
         }
-        assert!(stanchion::ACTIONS.iter().all(|row| find(row.name).is_err()));
+        assert!(
+            stanchion::ACTIONS
+                .iter()
+                .all(|row| row.permission.is_ours() && find(row.name).is_err())
+        );
+        assert!(sqs::ACTIONS.iter().all(|row| !row.permission.is_ours()));
     }
 
     #[test]

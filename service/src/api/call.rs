@@ -1,19 +1,27 @@
 //! One request as an action sees it: on whose behalf, in which region, under which address; and the
 //! way to the queues.
 
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 
 use crate::api::admission::{Admission, Bounds, Ticket};
+use crate::audit::{Audit, Record};
+use crate::auth::credentials::CredentialSource;
+use crate::auth::root::RootSource;
+use crate::auth::signature::verify::Verifier;
+use crate::config::auth::AuthMode;
 use crate::config::{Config, Durability};
 use crate::declared::bring_about::{Place, bring_about};
 use crate::declared::parse::Declarations;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
+use crate::model::caller::Caller;
+use crate::model::policy::actions::Permission;
 use crate::model::queue::{AccountId, QueueKey, Region};
-use crate::shard::handle::{QueueInfo, Shards};
+use crate::shard::handle::Shards;
 
 /// What all requests share.
 pub struct App {
@@ -27,8 +35,12 @@ pub struct App {
     pub virtual_clock: bool,
     /// The account of requests that name none.
     pub account: AccountId,
+    /// Its owner, who everybody is while authentication is off.
+    pub root: Arc<Caller>,
     /// The region of requests that name none.
     pub region: Region,
+    /// What is put on record, if anything is.
+    pub audit: OnceLock<Audit>,
     /// The queues that the configuration file declares, and the template.
     pub declarations: Declarations,
     /// Whether a queue that somebody names and that does not exist is made, by the template.
@@ -37,6 +49,10 @@ pub struct App {
     pub public_url: Option<String>,
     /// Peers whose `Forwarded` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Verifies signatures; `None` while authentication is off.
+    pub verifier: Option<Verifier>,
+    /// Clients that may read the metrics where requests must be signed.
+    pub metrics_from: Vec<IpNet>,
     /// What is in progress.
     pub admission: Arc<Admission>,
     /// What is counted.
@@ -56,11 +72,27 @@ impl App {
             ("durability", config.durability.to_string()),
             ("limits", limits.name.to_string()),
         ];
+        // Whose access keys are known. The first source that knows one decides.
+        let mut sources: Vec<Arc<dyn CredentialSource>> = Vec::new();
+        if let Some(key) = config.auth.root.clone() {
+            sources.push(Arc::new(RootSource::new(key, config.account.clone())));
+        }
+        let verifier = match config.auth.mode() {
+            AuthMode::Sigv4 => {
+                let only_region = limits.one_region.then(|| config.region.clone());
+                Some(Verifier::new(sources, only_region))
+            }
+            AuthMode::Off => None,
+        };
         Arc::new(App {
             limits,
+            verifier,
+            metrics_from: config.auth.metrics_from.clone(),
             durability: config.durability,
             virtual_clock: config.virtual_clock,
             account: config.account.clone(),
+            root: Arc::new(Caller::root(config.account.clone())),
+            audit: OnceLock::new(),
             region: config.region.clone(),
             declarations: config.declarations.clone(),
             create_on_use: config.create_queues_on_use,
@@ -74,6 +106,11 @@ impl App {
 }
 
 impl App {
+    /// Whether callers are asked by what right they do something: not while authentication is off.
+    pub fn authorises(&self) -> bool {
+        self.verifier.is_some()
+    }
+
     /// A request's path without that of the public URL: a proxy may or may not have taken it off.
     pub fn beneath_public_url<'p>(&self, path: &'p str) -> &'p str {
         let public = self.public_url.as_deref().unwrap_or_default();
@@ -94,11 +131,15 @@ impl App {
     }
 }
 
-/// One request, after its headers were read.
+/// One request, after its headers were read. Its way to the queues is in [`crate::api::door`].
 pub struct Call<'a> {
     /// What all requests share.
     pub app: &'a App,
-    /// Who asks. While authentication is off: the configured account.
+    /// Who asks; while authentication is off, the owner of the configured account.
+    pub caller: Arc<Caller>,
+    /// What the action needs.
+    pub permission: Permission,
+    /// The caller's account; of somebody who has none, the configured one.
     pub account: AccountId,
     /// Where: the region of the credential scope, or the configured one.
     pub region: Region,
@@ -106,10 +147,16 @@ pub struct Call<'a> {
     pub trace_header: Option<String>,
     /// What the client called this server.
     pub origin: Origin,
+    /// Where the client is, as far as trusted proxies say.
+    pub source: IpAddr,
+    /// `User-Agent`, where permissions are asked for.
+    pub user_agent: Option<Box<str>>,
     /// The request's place among those in progress.
     pub ticket: &'a Ticket,
     /// For the log.
     pub request_id: &'a str,
+    /// What was asked of whom, for the audit log; `None` where there is none.
+    pub record: Option<&'a Record>,
 }
 
 /// The scheme and the host (with port) that the client used.
@@ -122,44 +169,6 @@ pub struct Origin {
 }
 
 impl Call<'_> {
-    /// Whether the caller may do what concerns every account. While authentication is off,
-    /// everybody may; later this is where root is asked for.
-    pub fn is_root(&self) -> bool {
-        true
-    }
-
-    /// The name of the queue that a `QueueUrl` parameter means.
-    pub fn queue_key(&self, url: Option<&str>) -> Result<QueueKey, Error> {
-        QueueKey::parse_url(required(url, "QueueUrl")?, &self.account, &self.region)
-    }
-
-    /// The queue that a `QueueUrl` parameter means.
-    pub fn queue(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
-        self.find(&self.queue_key(url)?, url)
-    }
-
-    /// The same for what seals or opens messages: their key must be there.
-    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
-        let queue = self.queue(url)?;
-        match &queue.settings.kms_key_id {
-            Some(id)
-                if self.app.limits.kms_keys_must_exist
-                    && self.app.shards.keyring().answering_to(id).is_none() =>
-            {
-                Err(Error::KmsNotFound(id.clone()))
-            }
-            _ => Ok(queue),
-        }
-    }
-
-    /// A queue by its name, which came from `url` if the client gave one.
-    pub fn find(&self, key: &QueueKey, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
-        self.app.shards.find(key).ok_or_else(|| {
-            self.hint_at_other_regions(key, url.unwrap_or_default());
-            Error::QueueDoesNotExist
-        })
-    }
-
     /// Under which URL the client of this request reaches a queue.
     pub fn queue_url(&self, key: &QueueKey) -> String {
         let (account, name) = (key.account.as_str(), &key.name);
@@ -169,15 +178,23 @@ impl Call<'_> {
         }
     }
 
+    /// Under which URL the client of this request reaches the server.
+    pub fn base_url(&self) -> String {
+        match (&self.app.public_url, &self.origin) {
+            (Some(base), _) => format!("{base}/"),
+            (None, Origin { scheme, host }) => format!("{scheme}://{host}/"),
+        }
+    }
+
     /// `SenderId` of what is sent with this request.
-    // Differs from AWS: nobody is authenticated, so it is the account, not a user's or role's id.
+    // Differs from AWS: nobody in particular is `anonymous`, not an address.
     pub fn sender_id(&self) -> String {
-        self.account.as_str().into()
+        self.caller.user_id().unwrap_or_else(|| "anonymous".into())
     }
 
     /// A client that signs for another region than its queues are in is a common mistake, and
     /// "does not exist" does not help to find it.
-    fn hint_at_other_regions(&self, key: &QueueKey, url: &str) {
+    pub(super) fn hint_at_other_regions(&self, key: &QueueKey, url: &str) {
         let in_url = url
             .split(['/', '.'])
             .find_map(|part| Region::parse(part).filter(|_| part.split('-').count() >= 3));

@@ -73,6 +73,7 @@ table! {
     match error {
         //                                      namespace shape                          Query code                                             HTTP
         QueueDoesNotExist                => row(SQS, "QueueDoesNotExist",                "AWS.SimpleQueueService.NonExistentQueue",             400),
+        QueueOutOfReach                  => row(SQS, "QueueDoesNotExist",                "AWS.SimpleQueueService.NonExistentQueue",             400),
         QueueNameExists { .. }           => row(SQS, "QueueNameExists",                  "QueueAlreadyExists",                                  400),
         QueueDeletedRecently             => row(SQS, "QueueDeletedRecently",             "AWS.SimpleQueueService.QueueDeletedRecently",         400),
         PurgeQueueInProgress { .. }      => row(SQS, "PurgeQueueInProgress",             "AWS.SimpleQueueService.PurgeQueueInProgress",         403),
@@ -94,6 +95,7 @@ table! {
         MoveTaskDoesNotExist             => row(SQS, "ResourceNotFoundException",        "ResourceNotFoundException",                           404),
         MoveTaskIsOver                   => row(SQS, "UnsupportedOperation",             "AWS.SimpleQueueService.UnsupportedOperation",         400),
         InvalidAddress(_)                => row(SQS, "InvalidAddress",                   "InvalidAddress",                                      404),
+        InvalidSecurity                  => row(SQS, "InvalidSecurity",                  "InvalidSecurity",                                     403),
         MoveTaskIsRunning                => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
         InvalidQueueName                 => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
         InvalidFifoQueueName             => row(COMMON, "InvalidParameterValueException",       "InvalidParameterValue",       400),
@@ -108,6 +110,16 @@ table! {
         MissingAction                    => row(COMMON, "UnknownOperationException",            "MissingAction",               404),
         MalformedQueryString(_)          => row(COMMON, "MalformedQueryStringException",        "MalformedQueryString",        404),
         MalformedInput(_)                => row(COMMON, "SerializationException",               "MalformedInput",              400),
+        AccessDenied(_)                  => row(COMMON, "AccessDeniedException",                "AccessDenied",                403),
+        MissingAuthenticationToken       => row(COMMON, "MissingAuthenticationTokenException",  "MissingAuthenticationToken",  403),
+        IncompleteSignature(_)           => row(COMMON, "IncompleteSignatureException",         "IncompleteSignature",         400),
+        InvalidClientTokenId             => row(COMMON, "UnrecognizedClientException",          "InvalidClientTokenId",        403),
+        SignatureDoesNotMatch(_)         => row(COMMON, "InvalidSignatureException",            "SignatureDoesNotMatch",       403),
+        SignatureExpired { .. }          => row(COMMON, "InvalidSignatureException",            "SignatureDoesNotMatch",       403),
+        SignatureNotYetCurrent { .. }    => row(COMMON, "InvalidSignatureException",            "SignatureDoesNotMatch",       403),
+        SignatureNotAcceptable(_)        => row(COMMON, "InvalidSignatureException",            "SignatureDoesNotMatch",       403),
+        RequestExpired                   => row(COMMON, "RequestExpired",                       "RequestExpired",              400),
+        ExpiredToken                     => row(COMMON, "ExpiredTokenException",                "ExpiredToken",                403),
         RequestTimeout                   => row(COMMON, "RequestTimeoutException",              "RequestTimeout",              408),
         RequestTooLarge(_)               => row(COMMON, "RequestEntityTooLargeException",       "RequestEntityTooLarge",       413),
         Internal(_)                      => row(COMMON, "InternalFailure",                      "InternalFailure",             500),
@@ -119,6 +131,12 @@ table! {
 pub fn public_text(error: &Error) -> Cow<'static, str> {
     match error {
         Error::Internal(_) => "We encountered an internal error. Please try again.".into(),
+        Error::SignatureDoesNotMatch(unmatched) => format!(
+            "{error}\n\nThe Canonical String for this request should have been\n'{}'\n\n\
+             The String-to-Sign should have been\n'{}'\n",
+            unmatched.canonical, unmatched.to_sign
+        )
+        .into(),
         error => error.to_string().into(),
     }
 }

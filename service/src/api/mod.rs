@@ -3,7 +3,9 @@
 
 pub mod action;
 pub mod admission;
+mod authenticate;
 pub mod call;
+pub mod door;
 pub mod error_table;
 mod on_use;
 pub mod protocol;

@@ -39,6 +39,10 @@ pub(super) async fn create_named(
         return Ok(());
     }
     let template = &call.app.declarations.template;
+    if !call.may_create(&key, &template.tags) {
+        // Refused or not found: the action will say, and not that the queue could not be made.
+        return Ok(());
+    }
     let settings = template.settings(key.name.kind());
     // Somebody else may have been quicker.
     let found = Box::new(|_: &_| Ok(()));

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::mem;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
@@ -16,6 +16,7 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
+use ipnet::IpNet;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -25,16 +26,20 @@ use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
 use crate::api::protocol::query::Form;
 use crate::api::protocol::{Input, Protocol, json};
-use crate::env;
+use crate::audit::{Event, Record};
+use crate::auth::signature::verify::Verified;
+use crate::env::{self, Clock, SystemClock};
 use crate::error::Error;
 use crate::limits;
-use crate::model::queue::Region;
 
 /// An answer, in one piece.
 pub type Reply = Response<Full<Bytes>>;
 
 /// How long a request's body may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What signatures are for.
+const SERVICE: &str = "sqs";
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -44,8 +49,12 @@ const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
 pub struct Peer {
     /// What all requests share.
     pub app: Arc<App>,
+    /// The other end.
+    pub remote: IpAddr,
     /// Its headers say how the client really reached us.
     pub is_trusted_proxy: bool,
+    /// It may read the metrics although it signs nothing.
+    pub may_see_metrics: bool,
     /// Our own address on this connection, for clients that do not say how they call us.
     pub local: String,
 }
@@ -55,8 +64,9 @@ impl Peer {
     pub fn new(app: Arc<App>, remote: IpAddr, local: String) -> Peer {
         // A peer of IPv4 on an IPv6 socket is the IPv4 peer it is.
         let remote = remote.to_canonical();
-        let is_trusted_proxy = app.trusted_proxies.iter().any(|net| net.contains(&remote));
-        Peer { app, is_trusted_proxy, local }
+        let is_trusted_proxy = is_trusted(&app.trusted_proxies, remote);
+        let may_see_metrics = is_trusted(&app.metrics_from, remote);
+        Peer { app, remote, is_trusted_proxy, may_see_metrics, local }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -71,7 +81,7 @@ impl Peer {
         let mut reply = match (&parts.method, parts.uri.path()) {
             (&Method::GET | &Method::HEAD, "/health") => plain(StatusCode::OK, "ok\n"),
             (&Method::GET | &Method::HEAD, "/ready") => self.readiness(),
-            (&Method::GET, "/metrics") => self.metrics(),
+            (&Method::GET, "/metrics") => self.metrics(&parts.headers),
             (&Method::GET | &Method::POST, _) => {
                 is_read = true;
                 self.answer(&mut parts, &mut body, request_id).await
@@ -91,16 +101,26 @@ impl Peer {
     async fn answer(&self, parts: &mut Parts, body: &mut Incoming, request_id: &str) -> Reply {
         let started = Instant::now();
         let protocol = find_protocol(&parts.headers);
-        let mut name = "unknown";
-        let outcome = self.run(protocol, parts, body, request_id, &mut name).await;
-        let (code, reply) = match outcome {
-            Ok((body, ticket)) => ("OK", success(protocol, body, ticket)),
+        let mut action = None;
+        let audit = self.app.audit.get();
+        let record = audit.map(|_| Record::default());
+        let outcome =
+            self.run(protocol, parts, body, request_id, &mut action, record.as_ref()).await;
+        let name = action.map_or("unknown", |action| action.name);
+        let (code, refused, reply) = match outcome {
+            Ok((body, ticket)) => ("OK", false, success(protocol, body, ticket)),
             Err(error) => {
                 log(&error, name, request_id);
                 let row = error_table::row(&error);
-                (row.query_code, failure(protocol, &error, request_id))
+                (row.query_code, error.is_refusal(), failure(protocol, &error, request_id))
             }
         };
+        if let (Some(audit), Some(record)) = (audit, &record) {
+            let permission = action.map(|action| action.permission);
+            let now = SystemClock.wall();
+            let event = Event { record, request_id, permission, refused, outcome: code, now };
+            Box::pin(audit.put(event)).await;
+        }
         self.app.metrics.observe(name, code, protocol, started.elapsed());
         reply
     }
@@ -111,7 +131,8 @@ impl Peer {
         parts: &mut Parts,
         body: &mut Incoming,
         request_id: &str,
-        name: &mut &'static str,
+        found: &mut Option<&'static Row>,
+        record: Option<&Record>,
     ) -> Result<(Vec<u8>, Ticket), Error> {
         let claimed = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if claimed > limits::REQUEST_BODY_BYTES_MAX {
@@ -121,19 +142,34 @@ impl Peer {
         let body = timeout(BODY_TIME_MAX, read(body, claimed, &ticket))
             .await
             .map_err(|_| Error::RequestTimeout)??;
-        let (action, input) = self.read_input(protocol, parts, body)?;
-        *name = action.name;
+        let (action, form) = self.find_action(protocol, parts, &body)?;
+        *found = Some(action);
+        let source = self.source(&parts.headers);
+        if let Some(record) = record {
+            record.set_source(source);
+        }
+        let Verified { caller, region } =
+            self.app.authenticate(parts, &body, SERVICE, SystemClock.wall())?;
+        if let Some(record) = record {
+            record.set_caller(caller.clone());
+        }
+        let input = form.map_or_else(|| Input::Json(body), Input::Query);
         let call = Call {
             app: &self.app,
-            account: self.app.account.clone(),
-            region: signed_region(parts)
-                .filter(|region| *region != self.app.region.as_str())
-                .and_then(Region::parse)
-                .unwrap_or_else(|| self.app.region.clone()),
+            permission: action.permission,
+            account: caller.account().unwrap_or(&self.app.account).clone(),
+            caller,
+            region,
             trace_header: text_header(&parts.headers, "x-amzn-trace-id").map(String::from),
             origin: self.origin(parts),
+            source,
+            user_agent: match self.app.authorises() {
+                true => text_header(&parts.headers, header::USER_AGENT).map(Box::from),
+                false => None,
+            },
             ticket: &ticket,
             request_id,
+            record,
         };
         // Headers are slices of the connection's read buffer; a poll that waits must not hold it.
         drop((mem::take(&mut parts.headers), mem::take(&mut parts.uri)));
@@ -142,21 +178,21 @@ impl Peer {
         Ok((body, ticket))
     }
 
-    /// Which action is asked for, and what it is told.
-    fn read_input(
+    /// Which action is asked for, and the parameters if it is asked for with some.
+    fn find_action(
         &self,
         protocol: Protocol,
         parts: &Parts,
-        body: Bytes,
-    ) -> Result<(&'static Row, Input), Error> {
+        body: &[u8],
+    ) -> Result<(&'static Row, Option<Form>), Error> {
         if protocol == Protocol::Json {
             let target = text_header(&parts.headers, "x-amz-target").unwrap_or_default();
-            return Ok((action::find_target(target)?, Input::Json(body)));
+            return Ok((action::find_target(target)?, None));
         }
-        let mut form = Form::read(&body, parts.uri.query().unwrap_or_default())?;
+        let mut form = Form::read(body, parts.uri.query().unwrap_or_default())?;
         let action = action::find(form.action()?)?;
         form.apply_path(self.app.beneath_public_url(parts.uri.path()))?;
-        Ok((action, Input::Query(form)))
+        Ok((action, Some(form)))
     }
 
     /// What the client called this server. HTTP/2 has it in the target, HTTP/1.1 in `Host`.
@@ -168,6 +204,14 @@ impl Peer {
             host: host.filter(|host| is_host(host)).unwrap_or(&self.local).into(),
         };
         if self.is_trusted_proxy { forwarded(&parts.headers, origin) } else { origin }
+    }
+
+    /// Where the client is: the last address in the chain that is none of our proxies'.
+    fn source(&self, headers: &HeaderMap) -> IpAddr {
+        match self.is_trusted_proxy {
+            true => forwarded_for(headers, &self.app.trusted_proxies).unwrap_or(self.remote),
+            false => self.remote,
+        }
     }
 
     fn readiness(&self) -> Reply {
@@ -184,7 +228,13 @@ impl Peer {
         }
     }
 
-    fn metrics(&self) -> Reply {
+    fn metrics(&self, headers: &HeaderMap) -> Reply {
+        let is_passed_on = ["forwarded", "x-forwarded-for", "x-forwarded-host"]
+            .into_iter()
+            .any(|name| headers.contains_key(name));
+        if self.app.verifier.is_some() && (is_passed_on || !self.may_see_metrics) {
+            return plain(StatusCode::FORBIDDEN, "not from here: see --metrics-from\n");
+        }
         let mut reply = plain(StatusCode::OK, self.app.metrics.encode());
         let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -203,24 +253,6 @@ fn find_protocol(headers: &HeaderMap) -> Protocol {
         }
         () => Protocol::Query,
     }
-}
-
-/// The region of the credential scope: `…/<date>/<region>/sqs/aws4_request`, in the header or, of a
-/// presigned request, in the target.
-fn signed_region(parts: &Parts) -> Option<&str> {
-    let header = text_header(&parts.headers, header::AUTHORIZATION).and_then(|header| {
-        let scope = header.split_once("Credential=")?.1;
-        scope.split([',', ' ']).next()?.rsplit('/').nth(2)
-    });
-    header.or_else(|| {
-        let scope = parts.uri.query()?.split('&').find_map(|p| p.strip_prefix("X-Amz-Credential="));
-        // Slashes are mostly escaped here, and never otherwise.
-        match scope? {
-            scope if scope.contains('/') => scope.rsplit('/').nth(2),
-            scope if scope.contains("%2F") => scope.rsplit("%2F").nth(2),
-            scope => scope.rsplit("%2f").nth(2),
-        }
-    })
 }
 
 /// What a proxy says about how the client reached it: `Forwarded` (RFC 7239) or the older headers.
@@ -246,6 +278,46 @@ fn forwarded(headers: &HeaderMap, direct: Origin) -> Origin {
             .filter(|host| is_host(host))
             .map_or(direct.host, String::from),
     }
+}
+
+/// From whom a chain of proxies has a request, each of which has added whom it had it from: so the
+/// last that we do not trust is the client, and what stands before it is what the client says.
+fn forwarded_for(headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let hops = |name: &'static str| {
+        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim).collect::<Vec<_>>()
+    };
+    let parameter = |hop: &'_ str| {
+        hop.split(';').find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            key.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"').into())
+        })
+    };
+    let chain: Vec<Option<String>> = match headers.contains_key("forwarded") {
+        true => hops("forwarded").into_iter().map(parameter).collect(),
+        false => hops("x-forwarded-for").into_iter().map(|hop| Some(hop.into())).collect(),
+    };
+    let mut nearest = None;
+    for hop in chain.into_iter().rev() {
+        // An address with or without a port; a proxy may also hide it.
+        let Some(address) = hop.as_deref().and_then(address) else { break };
+        nearest = Some(address);
+        if !is_trusted(trusted, address) {
+            break;
+        }
+    }
+    nearest
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse::<IpAddr>();
+    let address = address.or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+fn is_trusted(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
 }
 
 /// Whether this can stand in a URL as the name of a host, with or without a port. Whatever else a
@@ -396,19 +468,6 @@ mod tests {
     }
 
     #[test]
-    fn the_region_is_that_of_the_credential_scope() {
-        let header = "AWS4-HMAC-SHA256 Credential=AKID/20260101/eu-west-1/sqs/aws4_request, \
-                      SignedHeaders=host, Signature=0";
-        let query =
-            "/?X-Amz-Date=0&X-Amz-Credential=AKID%2F20260101%2Feu-west-1%2Fsqs%2Faws4_request";
-        assert_eq!(signed_region(&parts("/", &[("authorization", header)])), Some("eu-west-1"));
-        assert_eq!(signed_region(&parts(query, &[])), Some("eu-west-1"));
-        for odd in ["", "Bearer x", "AWS4-HMAC-SHA256 Credential=x"] {
-            assert_eq!(signed_region(&parts("/", &[("authorization", odd)])), None, "{odd}");
-        }
-    }
-
-    #[test]
     fn a_proxy_says_how_it_was_reached() {
         let origin = |headers: &[(&'static str, &str)]| {
             let parts = parts("/", headers);
@@ -438,6 +497,31 @@ mod tests {
             ("forwarded", "host;proto"),
         ] {
             assert_eq!(origin(&[(name, odd)]), "http://10.0.0.1:9324", "{name}: {odd}");
+        }
+    }
+
+    #[test]
+    fn the_client_is_whom_the_first_trusted_proxy_saw() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let client = |headers: &[(&'static str, &str)]| {
+            let found = forwarded_for(&parts("/", headers).headers, &trusted);
+            found.map_or_else(String::new, |address| address.to_string())
+        };
+        for (headers, expected) in [
+            (&[][..], ""),
+            (&[("x-forwarded-for", "192.0.2.7")], "192.0.2.7"),
+            // What a client claims stands before what the proxies saw.
+            (&[("x-forwarded-for", "127.0.0.1, 192.0.2.7, 10.1.1.1")], "192.0.2.7"),
+            (&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "192.0.2.7")], "192.0.2.7"),
+            (&[("x-forwarded-for", "10.2.2.2,10.1.1.1")], "10.2.2.2"),
+            (&[("x-forwarded-for", "192.0.2.7:4711")], "192.0.2.7"),
+            (&[("x-forwarded-for", "[2001:db8::1]:80")], "2001:db8::1"),
+            (&[("x-forwarded-for", "1.1.1.1, unknown")], ""),
+            (&[("x-forwarded-for", "::ffff:192.0.2.7")], "192.0.2.7"),
+            (&[("forwarded", "for=1.1.1.1, for=\"[2001:db8::1]\";proto=https")], "2001:db8::1"),
+            (&[("forwarded", "proto=https"), ("x-forwarded-for", "1.1.1.1")], ""),
+        ] {
+            assert_eq!(client(headers), expected, "{headers:?}");
         }
     }
 

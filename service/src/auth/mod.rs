@@ -1,3 +1,5 @@
 //! Who makes a request, and by what right.
 
 pub mod credentials;
+pub mod root;
+pub mod signature;

@@ -5,6 +5,8 @@
 //! their defaults, so that all three are parsed, checked and refused alike.
 
 pub mod atrest;
+pub mod audit;
+pub mod auth;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,6 +18,8 @@ use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcomman
 use ipnet::IpNet;
 
 use self::atrest::AtRest;
+use self::audit::AuditOptions;
+use self::auth::AuthOptions;
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
 use crate::model::queue::{AccountId, Region};
@@ -85,9 +89,13 @@ pub struct Config {
     pub data: PathBuf,
 
     /// Serves on this address, such as 127.0.0.1:9324 or [::1]:0; may be repeated. Port 0 takes any
-    /// free port. Only loopback addresses are accepted, because requests are not authenticated
+    /// free port. Others than loopback addresses are for servers that authenticate
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9324", value_delimiter = ',')]
     pub listen: Vec<SocketAddr>,
+
+    /// Who may use the server
+    #[command(flatten)]
+    pub auth: AuthOptions,
 
     /// Starts queue URLs with this, such as https://sqs.example.com; otherwise they start with what
     /// the client used to reach the server
@@ -175,6 +183,10 @@ pub struct Config {
     /// What keeps messages and secrets unreadable on the disk
     #[command(flatten)]
     pub at_rest: AtRest,
+
+    /// What is put on record
+    #[command(flatten)]
+    pub audit: AuditOptions,
 
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -277,8 +289,12 @@ impl CommandLine {
             let declarations = Declarations::parse(tables, line.config.limits());
             line.config.declarations = declarations.map_err(|why| in_file(&file, &why))?;
         }
-        line.config.at_rest.take_key(env).map_err(ConfigError::Refused)?;
+        line.config.at_rest.take_key(&env).map_err(ConfigError::Refused)?;
         line.config.check()?;
+        // Who only looks through a folder needs no key and listens nowhere.
+        if line.task.is_none() {
+            line.config.auth.complete(&line.config.listen, env)?;
+        }
         Ok(line)
     }
 }
@@ -296,12 +312,6 @@ impl Config {
     /// What no option can know by itself.
     fn check(&self) -> Result<(), ConfigError> {
         let refuse = |text: String| Err(ConfigError::Refused(text));
-        if let Some(open) = self.listen.iter().find(|addr| !is_loopback(addr.ip())) {
-            return refuse(format!(
-                "listen: {open} is not a loopback address. Requests are not authenticated, so only \
-                 127.0.0.0/8 and [::1] are accepted."
-            ));
-        }
         if self.max_bytes_in_flight < limits::REQUEST_BODY_BYTES_MAX {
             return refuse(format!(
                 "max_bytes_in_flight: {} bytes do not hold the largest request; {} MiB or more are \
@@ -316,7 +326,7 @@ impl Config {
                 self.cache_memory
             ));
         }
-        Ok(())
+        self.audit.check()
     }
 }
 
@@ -576,6 +586,7 @@ mod tests {
             (&["--public-url", "ftp://x"],    "", &["--public-url", "https://"]),
             (&["--trust-proxy", "x"],         "", &["--trust-proxy", "10.0.0.0/8"]),
             (&["--max-bytes-in-flight", "1"], "", &["max_bytes_in_flight", "16 MiB"]),
+            (&["--audit-file-size", "1KiB"],  "", &["audit_file_size", "64 KiB"]),
             (&["--free-space-mark", "x"],     "", &["--free-space-mark", "auto", "4GiB"]),
             (&[], "shard = 2",          &["no option shard", "shards"]),
             (&[], "shards = 1.5",       &["shards", "a number"]),

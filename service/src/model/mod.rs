@@ -2,6 +2,7 @@
 //! protocol, a store or a clock.
 
 pub mod attributes;
+pub mod calendar;
 pub mod caller;
 pub mod digest;
 pub mod fifo;

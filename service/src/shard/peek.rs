@@ -59,13 +59,37 @@ pub enum Start {
 
 /// What a look has shown.
 #[derive(Clone, Debug)]
-pub struct Peeked {
+pub struct Peeked<T> {
     /// In the order of their arrival, those sent with a delay of their own behind the others.
-    pub messages: Vec<PeekedMessage>,
+    pub messages: Vec<T>,
     /// Where to go on.
     pub token: String,
     /// Whether there was nothing more; the token then is for what arrives later.
     pub at_end: bool,
+}
+
+/// What somebody wants to see of a message. Made where the rows are read, so that whoever serves
+/// other requests need not do it.
+pub trait Show: Send + 'static {
+    /// Makes it.
+    fn show(message: PeekedMessage) -> Self;
+}
+
+/// A message that is shown.
+struct Shown<T> {
+    message: T,
+    /// Bytes of its row.
+    bytes: usize,
+}
+
+impl<T: Show> Keep for Shown<T> {
+    fn keep(found: Found) -> Shown<T> {
+        Shown { message: T::show(found.peeked), bytes: found.bytes }
+    }
+
+    fn weight(&self) -> usize {
+        self.bytes
+    }
 }
 
 /// How far a walk through a queue came in one call.
@@ -88,12 +112,12 @@ impl Shards {
     ///
     /// Fails with `InvalidParameter` for a token that is none of this queue's, and with
     /// `ServiceUnavailable` when too many look or wait.
-    pub async fn peek(&self, key: &QueueKey, peek: Peek) -> Result<Peeked, Error> {
+    pub async fn peek<T: Show>(&self, key: &QueueKey, peek: Peek) -> Result<Peeked<T>, Error> {
         let Peek { filter, start, max, bytes_max, wait } = peek;
-        let walked = self.walk::<Found>(key, self.wanted(filter, max, bytes_max), start, wait);
+        let walked = self.walk::<Shown<T>>(key, self.wanted(filter, max, bytes_max), start, wait);
         let walked = walked.await?;
         let (token, at_end) = (walked.token(), walked.at_end);
-        let messages = walked.found.into_iter().map(|found| found.peeked).collect();
+        let messages = walked.found.into_iter().map(|shown| shown.message).collect();
         Ok(Peeked { messages, token, at_end })
     }
 

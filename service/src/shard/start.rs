@@ -345,7 +345,14 @@ impl Shards {
                 failed.send_replace(Some(why));
             })?);
         }
-        let (browser, thread) = Browser::start()?;
+        let counted = stats.clone();
+        let work_done = move || {
+            let done = |shard: &ShardStats| {
+                shard.sent.get() + shard.received.get() + shard.empty_receives.get()
+            };
+            counted.iter().map(|shard| done(shard)).sum()
+        };
+        let (browser, thread) = Browser::start(foundation.time.clone(), work_done)?;
         threads.push(thread);
         let free_space = Arc::new(FreeSpace::default());
         let watch = options

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::{CHECKPOINT, FORMAT, sync_dir};
 use super::{Store, StoreError};
+use crate::model::calendar::date;
 use crate::model::time::Timestamp;
 
 /// Checkpoints that are kept at once: each holds on to the tables it was made of.
@@ -71,20 +72,6 @@ impl TryFrom<String> for CheckpointName {
     fn try_from(text: String) -> Result<CheckpointName, String> {
         CheckpointName::parse(&text).ok_or_else(|| format!("{text:?} is no checkpoint's name"))
     }
-}
-
-/// Year, month and day, so many days after 1970 began. The year is counted from March, so that a
-/// leap day is its last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let era = days / 146_097;
-    let of_era = days % 146_097;
-    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (era * 400 + year + u64::from(month <= 2), month, day)
 }
 
 /// What a checkpoint says about itself.

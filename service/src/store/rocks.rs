@@ -1,5 +1,6 @@
 //! The store on RocksDB: two column families, one log, one sync per synced commit.
 
+mod old_logs;
 mod options;
 mod recovery;
 mod restore;
@@ -16,6 +17,7 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::perf::{PerfContext, PerfMetric, PerfStatsLevel, set_perf_stats};
 use rocksdb::{CompactOptions, DB, FlushOptions, WriteBatch, WriteOptions};
 
+use self::old_logs::OldLogs;
 pub use self::options::RocksOptions;
 use self::options::{WalTracking, open_db};
 pub use self::recovery::{Loss, Recovered};
@@ -32,6 +34,7 @@ use super::{Batch, Durability, Key, Limit, Op, Page, Reads, Snapshot, Space, Sto
 /// Rows on a local disk.
 pub struct RocksStore {
     db: DB,
+    old_logs: OldLogs,
     /// `fsync` on synced commits; without it the kernel flushes when it likes.
     sync: bool,
     /// The first failed write. It is final: memory and disk may disagree from then on, and a sync
@@ -51,8 +54,11 @@ impl RocksStore {
         recover(&folder, Loss::Refuse, |copy| turns_in(copy, options))?;
         let db = open_db(&folder.db(), options, WalTracking::On)
             .map_err(|error| OpenError::Store { dir: dir.to_owned(), error })?;
+        let old_logs = OldLogs::delete_of(&folder.db())
+            .map_err(|error| OpenError::Io { path: folder.db(), error })?;
         Ok(RocksStore {
             db,
+            old_logs,
             sync: options.sync,
             failed: OnceLock::new(),
             keys_read: AtomicU64::new(0),
@@ -181,6 +187,8 @@ impl Store for RocksStore {
         if let Some(error) = self.failed.get() {
             return Err(error.clone());
         }
+        // It looks at the logs in the archive, though it wants none of them.
+        let _hold = self.old_logs.hold();
         let checkpoint = Checkpoint::new(&self.db).map_err(store_error)?;
         checkpoint.create_checkpoint(to).map_err(store_error)
     }

@@ -6,7 +6,8 @@ use super::Action;
 use crate::api::call::{Call, required};
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
-use crate::model::policy::permission::Permission;
+use crate::model::policy::actions::Permission;
+use crate::model::policy::permission;
 
 /// Lets other accounts do something with a queue: one statement more in its policy.
 #[derive(Debug, Deserialize)]
@@ -21,6 +22,7 @@ pub struct AddPermission {
 
 impl Action for AddPermission {
     const NAME: &'static str = "AddPermission";
+    const PERMISSION: Permission = Permission::sqs("AddPermission");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {
@@ -29,7 +31,7 @@ impl Action for AddPermission {
         let actions = self.actions.filter(|actions| !actions.is_empty());
         let actions = actions.ok_or_else(|| Error::missing("Actions"))?;
         let accounts = self.account_ids.unwrap_or_default();
-        let permission = Permission::parse(label, &accounts, &actions)?;
+        let permission = permission::Permission::parse(label, &accounts, &actions)?;
         let key = queue.key.clone();
         // Decided where the queue lives: another call may have changed the policy meanwhile.
         let change = Box::new(move |settings: &mut QueueSettings, _tags: &mut _| {

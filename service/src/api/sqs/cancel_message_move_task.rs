@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Action;
-use super::move_task::TaskHandle;
+use super::move_task::{self, OF_SOURCE, TaskHandle};
 use crate::api::call::{Call, required};
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 
 /// Stops a task. What it has moved stays moved.
 #[derive(Debug, Deserialize)]
@@ -23,14 +24,13 @@ pub struct CancelMessageMoveTaskOutput {
 
 impl Action for CancelMessageMoveTask {
     const NAME: &'static str = "CancelMessageMoveTask";
+    const PERMISSION: Permission = Permission::sqs("CancelMessageMoveTask");
     type Output = CancelMessageMoveTaskOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<CancelMessageMoveTaskOutput, Error> {
         let handle = TaskHandle::open(required(self.task_handle.as_deref(), "TaskHandle")?)?;
         let shards = &call.app.shards;
-        if shards.find(&handle.source).is_none() {
-            return Err(Error::ResourceNotFound("SourceArn"));
-        }
+        move_task::find(call, &handle.source, "SourceArn", call.permission, &OF_SOURCE)?;
         let moved = shards.cancel_move_task(&handle.source, handle.task).await?;
         Ok(CancelMessageMoveTaskOutput { approximate_number_of_messages_moved: moved })
     }

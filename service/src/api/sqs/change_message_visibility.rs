@@ -6,6 +6,7 @@ use super::{Action, batch};
 use crate::api::call::{Call, required};
 use crate::error::Error;
 use crate::limits;
+use crate::model::policy::actions::Permission;
 
 /// Hides a received message until a new moment; zero makes it available at once.
 #[derive(Debug, Deserialize)]
@@ -18,6 +19,7 @@ pub struct ChangeMessageVisibility {
 
 impl Action for ChangeMessageVisibility {
     const NAME: &'static str = "ChangeMessageVisibility";
+    const PERMISSION: Permission = Permission::sqs("ChangeMessageVisibility");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {

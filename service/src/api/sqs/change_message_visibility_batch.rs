@@ -7,6 +7,7 @@ use super::batch::{self, BatchOutput, Done};
 use super::change_message_visibility::parse_timeout;
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 
 const ENTRY: &str = "ChangeMessageVisibilityBatchRequestEntry";
 
@@ -38,6 +39,7 @@ impl Entry {
 
 impl Action for ChangeMessageVisibilityBatch {
     const NAME: &'static str = "ChangeMessageVisibilityBatch";
+    const PERMISSION: Permission = Permission::sqs("ChangeMessageVisibility");
     type Output = BatchOutput<Done>;
 
     async fn run(self, call: &Call<'_>) -> Result<BatchOutput<Done>, Error> {

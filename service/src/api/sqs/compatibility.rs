@@ -53,10 +53,7 @@ const AWS_ACTIONS: &[&str] = &[
 ];
 
 const ACTION_DIFFERENCES: &[Difference] = &[
-    differs(
-        "AddPermission",
-        "accounts are not looked up; nothing is refused on account of a policy",
-    ),
+    differs("AddPermission", "accounts are not looked up"),
     differs("DeleteQueue", "at once; AWS takes up to 60 seconds"),
     differs("ListDeadLetterSourceQueues", "exact; at AWS a change takes a while to show"),
     differs("ListQueues", "in the order of names; AWS promises none"),
@@ -72,8 +69,8 @@ const ACTION_DIFFERENCES: &[Difference] = &[
 const ATTRIBUTE_DIFFERENCES: &[Difference] = &[
     differs(
         "Policy",
-        "checked and kept, not enforced; users and roles are not looked up; returned as given, while \
-         AWS adds a missing `Version`",
+        "in force where requests are authenticated; users and roles are not looked up; returned as \
+         given, while AWS adds a missing `Version`",
     ),
     differs(
         "SqsManagedSseEnabled",

@@ -10,6 +10,7 @@ use super::{Action, redrive, tags};
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::model::attributes::{self, QueueSettings, View};
+use crate::model::policy::actions::Permission;
 use crate::model::queue::{QueueKey, QueueKind, QueueName};
 use crate::model::time::Timestamp;
 use crate::shard::handle::{QueueInfo, Tags};
@@ -27,6 +28,7 @@ pub struct CreateQueue {
 
 impl Action for CreateQueue {
     const NAME: &'static str = "CreateQueue";
+    const PERMISSION: Permission = Permission::sqs("CreateQueue");
     type Output = QueueUrlOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<QueueUrlOutput, Error> {
@@ -34,13 +36,14 @@ impl Action for CreateQueue {
         let name = parse_name(&required_name(self.queue_name)?, &given)?;
         let (account, region) = (call.account.clone(), call.region.clone());
         let key = QueueKey { account, region, name };
+        let tags = self.tags.unwrap_or_default();
+        call.ask_to_create(&key, &tags)?;
 
         let mut settings = QueueSettings::new(key.name.kind());
         attributes::apply(&mut settings, &given, call.app.limits)?;
         if let Some(text) = given.get("RedrivePolicy") {
             redrive::check_target(call, &key, &settings, text)?;
         }
-        let tags = self.tags.unwrap_or_default();
         tags::check(&tags, key.name.as_str())?;
 
         let wanted = settings.clone();

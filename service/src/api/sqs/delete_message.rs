@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::{Action, batch};
 use crate::api::call::{Call, required};
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 
 /// Deletes a message by the handle of one of its receives.
 #[derive(Debug, Deserialize)]
@@ -16,6 +17,7 @@ pub struct DeleteMessage {
 
 impl Action for DeleteMessage {
     const NAME: &'static str = "DeleteMessage";
+    const PERMISSION: Permission = Permission::sqs("DeleteMessage");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use super::Action;
 use super::batch::{self, BatchOutput, Done};
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 
 const ENTRY: &str = "DeleteMessageBatchRequestEntry";
 
@@ -26,6 +27,7 @@ struct Entry {
 
 impl Action for DeleteMessageBatch {
     const NAME: &'static str = "DeleteMessageBatch";
+    const PERMISSION: Permission = Permission::sqs("DeleteMessage");
     type Output = BatchOutput<Done>;
 
     async fn run(self, call: &Call<'_>) -> Result<BatchOutput<Done>, Error> {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 
 /// Deletes a queue and everything in it.
 #[derive(Debug, Deserialize)]
@@ -15,6 +16,7 @@ pub struct DeleteQueue {
 
 impl Action for DeleteQueue {
     const NAME: &'static str = "DeleteQueue";
+    const PERMISSION: Permission = Permission::sqs("DeleteQueue");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::model::attributes::{self, ATTRIBUTES, QueueAttribute, View};
+use crate::model::policy::actions::Permission;
 use crate::shard::handle::QueueInfo;
 
 /// Shows attributes of a queue, its message counts among them.
@@ -29,6 +30,7 @@ pub struct AttributesOutput {
 
 impl Action for GetQueueAttributes {
     const NAME: &'static str = "GetQueueAttributes";
+    const PERMISSION: Permission = Permission::sqs("GetQueueAttributes");
     type Output = AttributesOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<AttributesOutput, Error> {

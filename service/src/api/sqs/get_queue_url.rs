@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 use crate::model::queue::{AccountId, QueueKey, QueueName};
 
 /// Finds a queue by its name.
@@ -26,6 +27,7 @@ pub struct QueueUrlOutput {
 
 impl Action for GetQueueUrl {
     const NAME: &'static str = "GetQueueUrl";
+    const PERMISSION: Permission = Permission::sqs("GetQueueUrl");
     type Output = QueueUrlOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<QueueUrlOutput, Error> {
@@ -38,7 +40,7 @@ impl Action for GetQueueUrl {
             None => call.account.clone(),
         };
         let key = QueueKey { account, region: call.region.clone(), name };
-        let queue = call.find(&key, None)?;
+        let queue = call.find(call.permission, &key)?;
         Ok(QueueUrlOutput { queue_url: call.queue_url(&queue.key) })
     }
 }

@@ -6,6 +6,7 @@ use super::Action;
 use super::list_queues::Page;
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 
 /// Lists the queues whose redrive policy names this one, in the order of their names.
 #[derive(Debug, Deserialize)]
@@ -29,6 +30,7 @@ pub struct ListDeadLetterSourceQueuesOutput {
 
 impl Action for ListDeadLetterSourceQueues {
     const NAME: &'static str = "ListDeadLetterSourceQueues";
+    const PERMISSION: Permission = Permission::sqs("ListDeadLetterSourceQueues");
     type Output = ListDeadLetterSourceQueuesOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListDeadLetterSourceQueuesOutput, Error> {

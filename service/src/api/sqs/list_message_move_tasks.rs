@@ -8,8 +8,12 @@ use crate::api::call::{Call, required};
 use crate::api::error_table;
 use crate::error::Error;
 use crate::limits::MOVE_TASKS_LISTED_MAX;
+use crate::model::policy::actions::Permission;
 use crate::model::queue::QueueKey;
 use crate::model::task::{MoveTask, TaskFailure, TaskId, TaskStatus};
+
+/// What it needs beside its own permission.
+const READ: [Permission; 1] = [Permission::sqs("GetQueueAttributes")];
 
 /// Lists the latest tasks of a source, the newest first. The last ten stay listed as long as the
 /// queue exists.
@@ -49,6 +53,7 @@ pub struct Entry {
 
 impl Action for ListMessageMoveTasks {
     const NAME: &'static str = "ListMessageMoveTasks";
+    const PERMISSION: Permission = Permission::sqs("ListMessageMoveTasks");
     type Output = ListMessageMoveTasksOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListMessageMoveTasksOutput, Error> {
@@ -63,7 +68,7 @@ impl Action for ListMessageMoveTasks {
                     Error::invalid("MaxResults", given, reason)
                 })?,
         };
-        let source = queue(call, source, "SourceArn")?;
+        let source = queue(call, source, "SourceArn", call.permission, &READ)?;
         let tasks = call.app.shards.list_move_tasks(&source.key, max).await.map_err(not_found)?;
         let results = tasks.into_iter().map(|(id, task)| entry(&source.key, id, &task)).collect();
         Ok(ListMessageMoveTasksOutput { results })

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 use crate::shard::handle::Tags;
 
 /// Lists the tags of a queue.
@@ -24,6 +25,7 @@ pub struct ListQueueTagsOutput {
 
 impl Action for ListQueueTags {
     const NAME: &'static str = "ListQueueTags";
+    const PERMISSION: Permission = Permission::sqs("ListQueueTags");
     type Output = ListQueueTagsOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListQueueTagsOutput, Error> {

@@ -8,6 +8,7 @@ use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits;
+use crate::model::policy::actions::Permission;
 use crate::model::queue::QueueName;
 
 /// Lists the queues of the caller's account and region, in the order of their names.
@@ -31,9 +32,11 @@ pub struct ListQueuesOutput {
 
 impl Action for ListQueues {
     const NAME: &'static str = "ListQueues";
+    const PERMISSION: Permission = Permission::sqs("ListQueues");
     type Output = ListQueuesOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListQueuesOutput, Error> {
+        call.ask_for_all()?;
         let page = Page::parse(self.max_results, self.next_token)?;
         let prefix = self.queue_name_prefix.unwrap_or_default();
         let queues = call.app.shards.list(

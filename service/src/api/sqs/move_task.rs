@@ -9,12 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 use crate::model::queue::QueueKey;
 use crate::model::task::TaskId;
 use crate::shard::handle::QueueInfo;
 
-/// The queue that a parameter names by its ARN.
-pub fn queue(call: &Call<'_>, arn: &str, name: &'static str) -> Result<Arc<QueueInfo>, Error> {
+/// What to take messages out of a source needs, beside the permission of the action itself.
+pub const OF_SOURCE: [Permission; 3] = [
+    Permission::sqs("ReceiveMessage"),
+    Permission::sqs("DeleteMessage"),
+    Permission::sqs("GetQueueAttributes"),
+];
+
+/// The queue that a parameter names by its ARN, for whoever has the permission of the action and
+/// all of the others on it.
+pub fn queue(
+    call: &Call<'_>,
+    arn: &str,
+    name: &'static str,
+    permission: Permission,
+    others: &[Permission],
+) -> Result<Arc<QueueInfo>, Error> {
     let Some(key) = QueueKey::parse_arn(arn) else {
         // An ARN of something else names no queue.
         return Err(match arn.starts_with("arn:") && arn.split(':').count() >= 6 {
@@ -28,7 +43,26 @@ pub fn queue(call: &Call<'_>, arn: &str, name: &'static str) -> Result<Arc<Queue
             ),
         });
     };
-    call.app.shards.find(&key).ok_or(Error::ResourceNotFound(name))
+    find(call, &key, name, permission, others)
+}
+
+/// The same, of a name.
+pub fn find(
+    call: &Call<'_>,
+    key: &QueueKey,
+    name: &'static str,
+    permission: Permission,
+    others: &[Permission],
+) -> Result<Arc<QueueInfo>, Error> {
+    let find = |permission: &Permission| {
+        call.find(*permission, key).map_err(|error| match error {
+            Error::QueueDoesNotExist | Error::QueueOutOfReach => Error::ResourceNotFound(name),
+            error => error,
+        })
+    };
+    let queue = find(&permission)?;
+    others.iter().try_for_each(|other| find(other).map(drop))?;
+    Ok(queue)
 }
 
 /// A queue that is gone since it was looked up was not found.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 
 /// Deletes every message of a queue, whatever its state.
 #[derive(Debug, Deserialize)]
@@ -15,6 +16,7 @@ pub struct PurgeQueue {
 
 impl Action for PurgeQueue {
     const NAME: &'static str = "PurgeQueue";
+    const PERMISSION: Permission = Permission::sqs("PurgeQueue");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {

@@ -14,6 +14,7 @@ use crate::limits::{self, Limits};
 use crate::model::attributes;
 use crate::model::digest::{self, HexMd5};
 use crate::model::message::{Attribute, Content, MessageId, ReceivedMessage, ShownMessage};
+use crate::model::policy::actions::Permission;
 use crate::model::queue::QueueKind;
 use crate::model::rows::Moved;
 use crate::model::time::Millis;
@@ -62,6 +63,7 @@ pub struct MessageOutput {
 
 impl Action for ReceiveMessage {
     const NAME: &'static str = "ReceiveMessage";
+    const PERMISSION: Permission = Permission::sqs("ReceiveMessage");
     type Output = ReceiveOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ReceiveOutput, Error> {

@@ -19,6 +19,10 @@ pub fn check_target(
         return Ok(());
     };
     let refuse = |reason: &'static str| Err(Error::invalid("RedrivePolicy", text, reason));
+    // Before anything is looked up: what other accounts have is not for the caller to know.
+    if (&target.account, &target.region) != (&source.account, &source.region) {
+        return refuse("Dead-letter queue must be in the same account and region as the queue.");
+    }
     // A queue may be its own dead-letter queue, also before it exists.
     let allow = match target == *source {
         true => settings.redrive_allow.clone(),
@@ -27,9 +31,6 @@ pub fn check_target(
             Some(queue) => queue.settings.redrive_allow.clone(),
         },
     };
-    if (&target.account, &target.region) != (&source.account, &source.region) {
-        return refuse("Dead-letter queue must be in the same account and region as the queue.");
-    }
     if target.name.kind() != source.name.kind() {
         return refuse("Dead-letter queue must be same type of queue as the source.");
     }

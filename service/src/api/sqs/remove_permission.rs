@@ -6,6 +6,7 @@ use super::Action;
 use crate::api::call::{Call, required};
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
+use crate::model::policy::actions::Permission;
 use crate::model::policy::permission;
 
 /// Removes the statement of a label from a queue's policy, and with the last one the policy.
@@ -18,6 +19,7 @@ pub struct RemovePermission {
 
 impl Action for RemovePermission {
     const NAME: &'static str = "RemovePermission";
+    const PERMISSION: Permission = Permission::sqs("RemovePermission");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use super::{Action, batch};
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::model::digest::md5_of_body;
+use crate::model::policy::actions::Permission;
 
 /// Enqueues one message.
 #[derive(Debug, Deserialize)]
@@ -14,6 +15,7 @@ pub struct SendMessage(MessageInput);
 
 impl Action for SendMessage {
     const NAME: &'static str = "SendMessage";
+    const PERMISSION: Permission = Permission::sqs("SendMessage");
     type Output = SentOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<SentOutput, Error> {

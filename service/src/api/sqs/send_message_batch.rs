@@ -9,6 +9,7 @@ use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits;
 use crate::model::md5_lanes::md5_of_each;
+use crate::model::policy::actions::Permission;
 
 const ENTRY: &str = "SendMessageBatchRequestEntry";
 
@@ -22,6 +23,7 @@ pub struct SendMessageBatch {
 
 impl Action for SendMessageBatch {
     const NAME: &'static str = "SendMessageBatch";
+    const PERMISSION: Permission = Permission::sqs("SendMessage");
     type Output = BatchOutput<SentOutput>;
 
     async fn run(self, call: &Call<'_>) -> Result<BatchOutput<SentOutput>, Error> {

@@ -8,6 +8,7 @@ use super::{Action, redrive};
 use crate::api::call::Call;
 use crate::error::Error;
 use crate::model::attributes;
+use crate::model::policy::actions::Permission;
 
 /// Changes attributes of a queue: all of those given, or none.
 #[derive(Debug, Deserialize)]
@@ -19,6 +20,7 @@ pub struct SetQueueAttributes {
 
 impl Action for SetQueueAttributes {
     const NAME: &'static str = "SetQueueAttributes";
+    const PERMISSION: Permission = Permission::sqs("SetQueueAttributes");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {

@@ -3,10 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::Action;
-use super::move_task::{TaskHandle, not_found, queue};
+use super::move_task::{OF_SOURCE, TaskHandle, not_found, queue};
 use crate::api::call::{Call, required};
 use crate::error::Error;
 use crate::limits::MOVE_TASK_RATE_MAX;
+use crate::model::policy::actions::Permission;
+
+/// What it needs where the messages go.
+const SEND: Permission = Permission::sqs("SendMessage");
 
 /// Begins to move the messages of a dead-letter queue, to one queue or each to where it came from.
 #[derive(Debug, Deserialize)]
@@ -26,18 +30,25 @@ pub struct StartMessageMoveTaskOutput {
 
 impl Action for StartMessageMoveTask {
     const NAME: &'static str = "StartMessageMoveTask";
+    const PERMISSION: Permission = Permission::sqs("StartMessageMoveTask");
     type Output = StartMessageMoveTaskOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<StartMessageMoveTaskOutput, Error> {
         let source = required(self.source_arn.as_deref(), "SourceArn")?;
         let rate = self.max_number_of_messages_per_second.map(rate).transpose()?;
-        let source = queue(call, source, "SourceArn")?.key.clone();
+        let source = queue(call, source, "SourceArn", call.permission, &OF_SOURCE)?.key.clone();
         let arn = self.destination_arn.as_deref().filter(|arn| !arn.is_empty());
-        let destination = arn.map(|arn| queue(call, arn, "DestinationArn")).transpose()?;
-        if call.app.shards.dead_letter_sources(&source).is_empty() {
+        let destination =
+            arn.map(|arn| queue(call, arn, "DestinationArn", SEND, &[])).transpose()?;
+        let sources = call.app.shards.dead_letter_sources(&source);
+        if sources.is_empty() {
             return Err(Error::InvalidParameter(
                 "Source queue must be configured as a Dead Letter Queue.".into(),
             ));
+        }
+        if destination.is_none() {
+            // Each message goes back to where it came from.
+            sources.iter().try_for_each(|queue| call.find(SEND, &queue.key).map(drop))?;
         }
         if let (Some(arn), Some(destination)) = (arn, &destination) {
             let refuse = |reason: &'static str| Err(Error::invalid("DestinationArn", arn, reason));

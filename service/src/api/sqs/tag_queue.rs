@@ -4,7 +4,9 @@ use serde::Deserialize;
 
 use super::{Action, tags};
 use crate::api::call::Call;
+use crate::api::door::TagsGiven;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 use crate::shard::handle::Tags;
 
 /// Adds tags to a queue; a key that is there already gets the new value.
@@ -17,10 +19,12 @@ pub struct TagQueue {
 
 impl Action for TagQueue {
     const NAME: &'static str = "TagQueue";
+    const PERMISSION: Permission = Permission::sqs("TagQueue");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {
-        let queue = call.queue(self.queue_url.as_deref())?;
+        let asked = self.tags.as_ref().map_or(TagsGiven::None, TagsGiven::Pairs);
+        let queue = call.queue_given(self.queue_url.as_deref(), asked)?;
         let given = self.tags.filter(|tags| !tags.is_empty());
         let given = given.ok_or_else(|| Error::missing("Tags"))?;
         let name = queue.key.name.to_string();

@@ -4,7 +4,9 @@ use serde::Deserialize;
 
 use super::{Action, tags};
 use crate::api::call::Call;
+use crate::api::door::TagsGiven;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 use crate::shard::handle::Tags;
 
 /// Removes tags from a queue by their keys; keys that are not there are ignored.
@@ -17,11 +19,12 @@ pub struct UntagQueue {
 
 impl Action for UntagQueue {
     const NAME: &'static str = "UntagQueue";
+    const PERMISSION: Permission = Permission::sqs("UntagQueue");
     type Output = ();
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {
-        let queue = call.queue(self.queue_url.as_deref())?;
         let keys = self.tag_keys.unwrap_or_default();
+        let queue = call.queue_given(self.queue_url.as_deref(), TagsGiven::Keys(&keys))?;
         // AWS says of an empty list what it says of an empty key.
         if keys.is_empty() {
             tags::check_key("")?;

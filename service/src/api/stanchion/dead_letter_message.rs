@@ -6,6 +6,7 @@ use super::Action;
 use crate::api::call::{Call, required};
 use crate::error::Error;
 use crate::limits;
+use crate::model::policy::actions::Permission;
 
 /// Moves a message that was received to the dead-letter queue of its queue at once: for a receiver
 /// that knows it will never cope with it.
@@ -26,6 +27,7 @@ pub struct DeadLetterOutput {
 
 impl Action for DeadLetterMessage {
     const NAME: &'static str = "DeadLetterMessage";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = DeadLetterOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<DeadLetterOutput, Error> {

@@ -9,6 +9,7 @@ use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits;
 use crate::model::message::MessageId;
+use crate::model::policy::actions::Permission;
 use crate::shard::cleanup::{Errand, Handled};
 
 /// Deletes messages that a filter means, whatever their state, a part of them at a time. A handle of
@@ -41,6 +42,7 @@ impl From<Handled> for HandledOutput {
 
 impl Action for DeleteMessages {
     const NAME: &'static str = "DeleteMessages";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = HandledOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<HandledOutput, Error> {

@@ -8,6 +8,7 @@ use crate::api::call::Call;
 use crate::error::Error;
 use crate::limits;
 use crate::model::message::MessageId;
+use crate::model::policy::actions::Permission;
 use crate::model::queue::QueueKind;
 use crate::model::time::Millis;
 use crate::shard::groups::Group;
@@ -49,6 +50,7 @@ struct GroupOutput {
 
 impl Action for ListMessageGroups {
     const NAME: &'static str = "ListMessageGroups";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = ListMessageGroupsOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListMessageGroupsOutput, Error> {

@@ -8,6 +8,7 @@ use crate::api::call::Call;
 use crate::api::sqs::list_queues::Page;
 use crate::error::Error;
 use crate::limits;
+use crate::model::policy::actions::Permission;
 use crate::model::time::Millis;
 use crate::shard::queue_stats::QueueStats;
 
@@ -54,6 +55,7 @@ struct StatsOutput {
 
 impl Action for ListQueueStats {
     const NAME: &'static str = "ListQueueStats";
+    const PERMISSION: Permission = Permission::account(Self::NAME);
     type Output = ListQueueStatsOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListQueueStatsOutput, Error> {

@@ -18,6 +18,7 @@ pub mod purge_message_group;
 pub mod reset;
 pub mod resume_queue;
 pub mod rotate_keys;
+pub mod simulate_policy;
 pub mod skip_message_group_head;
 
 use crate::api::action::{Action, Row, row};
@@ -40,6 +41,7 @@ pub const ACTIONS: &[Row] = &[
     row::<reset::Reset>(),
     row::<resume_queue::ResumeQueue>(),
     row::<rotate_keys::RotateKeys>(),
+    row::<simulate_policy::SimulatePolicy>(),
     row::<skip_message_group_head::SkipMessageGroupHead>(),
 ];
 

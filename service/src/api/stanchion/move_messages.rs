@@ -8,6 +8,10 @@ use super::dead_letter_message::parse_reason;
 use super::delete_messages::{HandledOutput, parse_errand};
 use crate::api::call::{Call, required};
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
+
+/// What it needs where the messages go.
+const SEND: Permission = Permission::sqs("SendMessage");
 
 /// Moves messages that a filter means to another queue, whatever their state, a part of them at a
 /// time.
@@ -25,12 +29,13 @@ pub struct MoveMessages {
 
 impl Action for MoveMessages {
     const NAME: &'static str = "MoveMessages";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = HandledOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<HandledOutput, Error> {
         let queue = call.queue(self.queue_url.as_deref())?;
         let target = required(self.destination_queue_url.as_deref(), "DestinationQueueUrl")?;
-        let target = call.queue(Some(target))?;
+        let target = call.queue_for(SEND, Some(target))?;
         let errand = parse_errand(self.filter, self.dry_run, self.max_results, self.next_token)?;
         let reason = parse_reason(self.reason, "moved by an operator")?;
         let shards = &call.app.shards;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 use crate::shard::handle::{Pause, QueueInfo};
 
 /// Holds up what clients do to a queue, until ResumeQueue, over restarts too. Paused receives find
@@ -33,6 +34,7 @@ impl From<&QueueInfo> for PausedOutput {
 
 impl Action for PauseQueue {
     const NAME: &'static str = "PauseQueue";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = PausedOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<PausedOutput, Error> {

@@ -1,6 +1,7 @@
 //! PeekMessages.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::{Action, filter};
@@ -9,8 +10,9 @@ use crate::api::sqs::receive_message::{MessageOutput, parse_wait};
 use crate::error::Error;
 use crate::limits;
 use crate::model::message::{MessageState, PeekedMessage};
+use crate::model::policy::actions::Permission;
 use crate::model::time::{Millis, Timestamp};
-use crate::shard::peek::{Peek, Start};
+use crate::shard::peek::{Peek, Show, Start};
 
 /// Shows the messages of a queue as they are, a page at a time, and what arrives. Nothing changes:
 /// no count, no timeout, and there are no handles.
@@ -29,7 +31,7 @@ pub struct PeekMessages {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PeekOutput {
-    messages: Vec<PeekedOutput>,
+    messages: Vec<Box<RawValue>>,
     /// There may be more: hand it in for the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_token: Option<String>,
@@ -37,6 +39,9 @@ pub struct PeekOutput {
     #[serde(skip_serializing_if = "Option::is_none")]
     tail_token: Option<String>,
 }
+
+/// A message, written out.
+struct Written(Result<Box<RawValue>, serde_json::Error>);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -54,6 +59,7 @@ struct PeekedOutput {
 
 impl Action for PeekMessages {
     const NAME: &'static str = "PeekMessages";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = PeekOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<PeekOutput, Error> {
@@ -72,13 +78,22 @@ impl Action for PeekMessages {
         if peek.wait > Millis(0) {
             call.ticket.park();
         }
-        let page = call.app.shards.peek(&queue.key, peek).await?;
+        let page = call.app.shards.peek::<Written>(&queue.key, peek).await?;
         let (next_token, tail_token) = match page.at_end {
             true => (None, Some(page.token)),
             false => (Some(page.token), None),
         };
-        let messages = page.messages.into_iter().map(PeekedOutput::new).collect();
+        let messages = page.messages.into_iter().map(|Written(message)| message);
+        let messages = messages
+            .collect::<Result<_, _>>()
+            .map_err(|error| Error::Internal(format!("writing a message: {error}").into()))?;
         Ok(PeekOutput { messages, next_token, tail_token })
+    }
+}
+
+impl Show for Written {
+    fn show(message: PeekedMessage) -> Written {
+        Written(to_raw_value(&PeekedOutput::new(message)))
     }
 }
 

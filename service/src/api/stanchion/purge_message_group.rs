@@ -7,6 +7,7 @@ use crate::api::call::{Call, required};
 use crate::error::Error;
 use crate::limits;
 use crate::model::filter::Filter;
+use crate::model::policy::actions::Permission;
 use crate::shard::cleanup::Errand;
 
 /// Parts of a group that one call deletes.
@@ -34,6 +35,7 @@ pub struct PurgeMessageGroupOutput {
 
 impl Action for PurgeMessageGroup {
     const NAME: &'static str = "PurgeMessageGroup";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = PurgeMessageGroupOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<PurgeMessageGroupOutput, Error> {

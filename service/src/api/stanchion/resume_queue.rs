@@ -6,6 +6,7 @@ use super::Action;
 use super::pause_queue::{PausedOutput, parse_operation};
 use crate::api::call::Call;
 use crate::error::Error;
+use crate::model::policy::actions::Permission;
 
 /// Lets go on what PauseQueue held up. Long polls that wait are served at once.
 #[derive(Debug, Deserialize)]
@@ -17,6 +18,7 @@ pub struct ResumeQueue {
 
 impl Action for ResumeQueue {
     const NAME: &'static str = "ResumeQueue";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = PausedOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<PausedOutput, Error> {

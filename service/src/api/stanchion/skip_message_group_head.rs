@@ -7,6 +7,7 @@ use super::filter::parse_id;
 use crate::api::call::{Call, required};
 use crate::error::Error;
 use crate::model::message::MessageId;
+use crate::model::policy::actions::Permission;
 
 /// Deletes the oldest message of a group of a FIFO queue, in flight or not, so that the next may go.
 #[derive(Debug, Deserialize)]
@@ -27,6 +28,7 @@ pub struct SkipMessageGroupHeadOutput {
 
 impl Action for SkipMessageGroupHead {
     const NAME: &'static str = "SkipMessageGroupHead";
+    const PERMISSION: Permission = Permission::operator(Self::NAME);
     type Output = SkipMessageGroupHeadOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<SkipMessageGroupHeadOutput, Error> {

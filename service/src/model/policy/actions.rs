@@ -1,16 +1,36 @@
-//! What a policy can allow on a queue. Source: facts sheet, 10.1 and 10.3.
+//! What a policy can allow: the permissions of Amazon SQS, and those of our own actions. Source:
+//! facts sheet, 10.1 and 10.3.
 
-/// One permission, named after its action. A batch needs the permission of the single action.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SqsAction {
-    /// Behind `sqs:`.
+use std::fmt;
+
+/// One permission, which an action of the same name needs. A batch needs that of the single action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// `sqs`, or `stanchion` for what is not an action of AWS.
+    pub service: &'static str,
+    /// Behind the colon.
     pub name: &'static str,
-    /// Other accounts may be given it; everything else is the owner's alone.
-    pub shareable: bool,
+    /// Who can be given it, and by what.
+    pub scope: Scope,
 }
 
-/// Every permission there is, in the order of their names.
-pub const SQS_ACTIONS: &[SqsAction] = &[
+/// To what a permission applies, and whose it can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// A queue, whose policy may give it to anybody.
+    Shared,
+    /// A queue, or all of an account's, whose policy may give it within the account.
+    Owner,
+    /// A queue; its policy gives it to nobody, only policies of identities in its account do.
+    Operator,
+    /// What belongs to an account beside queues; as with `Operator`.
+    Account,
+    /// The server with all its accounts: only identities of the server's own account have it.
+    Server,
+}
+
+/// Every permission of Amazon SQS, in the order of their names.
+pub const SQS_ACTIONS: &[Permission] = &[
     owner("AddPermission"),
     owner("CancelMessageMoveTask"),
     shared("ChangeMessageVisibility"),
@@ -33,15 +53,72 @@ pub const SQS_ACTIONS: &[SqsAction] = &[
     owner("UntagQueue"),
 ];
 
-const fn shared(name: &'static str) -> SqsAction {
-    SqsAction { name, shareable: true }
+const fn shared(name: &'static str) -> Permission {
+    Permission { service: "sqs", name, scope: Scope::Shared }
 }
 
-const fn owner(name: &'static str) -> SqsAction {
-    SqsAction { name, shareable: false }
+const fn owner(name: &'static str) -> Permission {
+    Permission { service: "sqs", name, scope: Scope::Owner }
 }
 
-/// The permission of a name without its prefix, in any case.
-pub fn find(name: &str) -> Option<&'static SqsAction> {
+impl Permission {
+    /// The permission of Amazon SQS that has this name; in a constant, so that one that does not
+    /// exist is found by the compiler.
+    pub const fn sqs(name: &str) -> Permission {
+        let mut at = 0;
+        while at < SQS_ACTIONS.len() {
+            if is_same(SQS_ACTIONS[at].name.as_bytes(), name.as_bytes()) {
+                return SQS_ACTIONS[at];
+            }
+            at += 1;
+        }
+        panic!("Amazon SQS has no such permission")
+    }
+
+    /// What an action of our own does to a queue.
+    pub const fn operator(name: &'static str) -> Permission {
+        Permission { service: "stanchion", name, scope: Scope::Operator }
+    }
+
+    /// What an action of our own does within an account.
+    pub const fn account(name: &'static str) -> Permission {
+        Permission { service: "stanchion", name, scope: Scope::Account }
+    }
+
+    /// What an action of our own does to the server.
+    pub const fn server(name: &'static str) -> Permission {
+        Permission { service: "stanchion", name, scope: Scope::Server }
+    }
+
+    /// Whether it is not one of AWS.
+    pub fn is_ours(&self) -> bool {
+        self.service == "stanchion"
+    }
+
+    /// Whether it is about messages as they come and go, of which there are many, rather than about
+    /// queues and what operators do.
+    pub fn is_of_data(&self) -> bool {
+        let names = ["ChangeMessageVisibility", "DeleteMessage", "ReceiveMessage", "SendMessage"];
+        self.service == "sqs" && names.contains(&self.name)
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.name)
+    }
+}
+
+/// The slices' own comparison cannot be used in constants.
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+/// The permission of Amazon SQS of a name without its prefix, in any case.
+pub fn find(name: &str) -> Option<&'static Permission> {
     SQS_ACTIONS.iter().find(|action| action.name.eq_ignore_ascii_case(name))
 }

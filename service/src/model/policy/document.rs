@@ -6,6 +6,7 @@ use std::fmt;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::operands::Operands;
 use crate::model::queue::AccountId;
 
 /// A policy: its statements, each of which may allow or deny something.
@@ -101,6 +102,8 @@ pub struct Condition {
     pub key: String,
     /// With what; one of them suffices. Numbers and booleans are kept as text.
     pub values: Vec<String>,
+    /// The same, as what the operator compares.
+    pub operands: Operands,
 }
 
 /// How a condition compares.
@@ -233,6 +236,14 @@ impl Principal {
             Principal::Federated(_) => "Federated",
             Principal::CanonicalUser(_) => "CanonicalUser",
         }
+    }
+}
+
+impl Condition {
+    /// A condition, its values read.
+    pub fn new(operator: Operator, key: String, values: Vec<String>) -> Condition {
+        let operands = Operands::read(operator.test, &values);
+        Condition { operator, key, values, operands }
     }
 }
 

@@ -152,7 +152,7 @@ fn parse_conditions(Pairs(raw): Pairs<Pairs<OneOrMany<Scalar>>>) -> Option<Vec<C
             if key.is_empty() || values.is_empty() {
                 return None;
             }
-            conditions.push(Condition { operator, key, values });
+            conditions.push(Condition::new(operator, key, values));
         }
     }
     Some(conditions)
@@ -434,7 +434,7 @@ mod tests {
                 conditions: (0..usize::from(several) * 2)
                     .map(|n| {
                         let values = vec![name.clone(); 1 + n];
-                        Condition { operator, key: format!("aws:{n}"), values }
+                        Condition::new(operator, format!("aws:{n}"), values)
                     })
                     .collect(),
             },

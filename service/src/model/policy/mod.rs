@@ -2,7 +2,13 @@
 //! is read once, when a policy is set; who may do what is then a question to the types.
 
 pub mod actions;
+mod conditions;
+pub mod context;
 pub mod document;
+pub mod evaluate;
 mod json;
+pub mod operands;
 pub mod permission;
+mod principals;
 pub mod queue_policy;
+mod wildcards;

@@ -1,7 +1,7 @@
 //! AddPermission and RemovePermission: one statement of a queue's policy, by its label. Source:
 //! facts sheet, 10.1.
 
-use super::actions::{self, SqsAction};
+use super::actions::{self, Permission as Action, Scope};
 use super::document::{Document, Effect, Principal, Selection, Statement, Version};
 use super::queue_policy::{QueuePolicy, unknown_action};
 use crate::error::Error;
@@ -104,7 +104,7 @@ fn is_labelled(statement: &Statement, label: &str) -> bool {
 fn parse_action(name: &str) -> Result<&'static str, Error> {
     match actions::find(name) {
         _ if name == "*" => Ok("*"),
-        Some(SqsAction { name, shareable: true }) => Ok(name),
+        Some(Action { name, scope: Scope::Shared, .. }) => Ok(name),
         Some(_) => Err(Error::invalid(
             "ActionName",
             format!("SQS:{name}"),

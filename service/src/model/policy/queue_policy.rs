@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actions;
 use super::document::{Document, Statement};
+use super::operands::Operands;
 use crate::error::Error;
 use crate::limits;
 
@@ -96,6 +97,9 @@ fn check(document: &Document) -> Result<(), Error> {
         actions.iter().try_for_each(|action| check_action(action))?;
         let is_resource = |text: &String| text == "*" || text.starts_with("arn:");
         if !statement.resources.listed().iter().all(is_resource) {
+            return Err(invalid());
+        }
+        if statement.conditions.iter().any(|one| one.operands == Operands::Unreadable) {
             return Err(invalid());
         }
     }

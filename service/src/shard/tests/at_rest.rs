@@ -54,10 +54,8 @@ impl World {
     /// A source whose messages go to `target` at their second receive.
     fn create_pair(&mut self, source: (&str, bool), target: (&str, bool)) {
         self.create_with(target.0, settings(target.1)).unwrap();
-        let redrive = RedrivePolicy {
-            dead_letter_target_arn: key(target.0).arn(),
-            max_receive_count: 1,
-        };
+        let redrive =
+            RedrivePolicy { dead_letter_target_arn: key(target.0).arn(), max_receive_count: 1 };
         let settings = QueueSettings { redrive: Some(redrive), ..settings(source.1) };
         self.create_with(source.0, settings).unwrap();
     }

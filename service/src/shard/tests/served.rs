@@ -9,14 +9,20 @@ use crate::env::{ManualClock, SystemClock};
 use crate::error::Error;
 use crate::model::attributes::QueueSettings;
 use crate::model::filter::Filter;
-use crate::model::message::{Attributes, Content, NewMessage, ReceivedMessage};
+use crate::model::message::{Attributes, Content, NewMessage, PeekedMessage, ReceivedMessage};
 use crate::model::time::Millis;
 use crate::shard::handle::{ReceiveRequest, Shards, Tags};
-use crate::shard::peek::{Peek, Start};
+use crate::shard::peek::{Peek, Show, Start};
 use crate::shard::start::{Failure, StartOptions};
 use crate::store::memory::{Crash, Fault, MemoryStore};
 
 use super::world::key;
+
+impl Show for PeekedMessage {
+    fn show(message: PeekedMessage) -> PeekedMessage {
+        message
+    }
+}
 
 fn start(store: &MemoryStore) -> (Shards, Failure) {
     let options = StartOptions::new(Arc::new(store.clone()), Arc::new(SystemClock));
@@ -123,16 +129,24 @@ async fn a_look_waits_for_what_arrives_and_passes_its_filter() {
     let (shards, _failure) = start(&MemoryStore::new());
     create(&shards, "q").await;
     shards.send(&key("q"), vec![new_message("wanted"), new_message("no")]).await.unwrap();
-    let page = shards.peek(&key("q"), look(Start::Oldest, 20)).await.unwrap();
+    let page = shards.peek::<PeekedMessage>(&key("q"), look(Start::Oldest, 20)).await.unwrap();
     assert_eq!((page.messages.len(), page.at_end), (1, true), "it need not wait");
     let tail = Start::Token(page.token);
-    let now = shards.peek(&key("q"), look(Start::Now, 0)).await.unwrap();
+    let now = shards.peek::<PeekedMessage>(&key("q"), look(Start::Now, 0)).await.unwrap();
     assert_eq!(tail, Start::Token(now.token), "both are at the end");
-    assert_eq!(shards.peek(&key("q"), look(tail.clone(), 0)).await.unwrap().messages.len(), 0);
+    assert_eq!(
+        shards
+            .peek::<PeekedMessage>(&key("q"), look(tail.clone(), 0))
+            .await
+            .unwrap()
+            .messages
+            .len(),
+        0
+    );
 
     let waiting = tokio::spawn({
         let (shards, tail) = (shards.clone(), tail.clone());
-        async move { shards.peek(&key("q"), look(tail, 20)).await.unwrap() }
+        async move { shards.peek::<PeekedMessage>(&key("q"), look(tail, 20)).await.unwrap() }
     });
     // Whether they arrive before it waits or while it does.
     tokio::task::yield_now().await;
@@ -148,15 +162,15 @@ async fn a_look_waits_for_what_arrives_and_passes_its_filter() {
     let last = look(Start::Token(page.token), 20);
     let waiting = tokio::spawn({
         let (shards, last) = (shards.clone(), last.clone());
-        async move { shards.peek(&key("q"), last).await }
+        async move { shards.peek::<PeekedMessage>(&key("q"), last).await }
     });
     shards.drain();
     assert_eq!(waiting.await.unwrap().map(|page| page.messages.len()), Ok(0));
-    let later = shards.peek(&key("q"), last.clone()).await.unwrap();
+    let later = shards.peek::<PeekedMessage>(&key("q"), last.clone()).await.unwrap();
     assert_eq!(later.messages.len(), 0);
     shards.delete_queue(&key("q")).await.unwrap();
     create(&shards, "q").await;
-    let refused = shards.peek(&key("q"), last).await;
+    let refused = shards.peek::<PeekedMessage>(&key("q"), last).await;
     assert!(matches!(refused, Err(Error::InvalidParameter(_))), "a token of another queue");
     shards.stop().await;
 }

@@ -7,6 +7,7 @@ use rocksdb::{
     LogLevel, Options, WriteBufferManager,
 };
 
+use super::old_logs;
 use super::view::{MESSAGES, store_error};
 use crate::store::StoreError;
 
@@ -100,6 +101,8 @@ fn db_options(options: &RocksOptions, cache: &Cache, tracking: WalTracking) -> O
     db.set_recycle_log_file_num(0);
     db.set_track_and_verify_wals_in_manifest(tracking == WalTracking::On);
     db.set_max_total_wal_size(options.log_bytes_max);
+    // Into the archive, for `old_logs.rs` to delete.
+    db.set_wal_ttl_seconds(old_logs::KEPT_S);
     // Both families are written out together. Otherwise one could be ahead of a damaged log and the
     // other behind, and no cut through the log would make them agree.
     db.set_atomic_flush(true);
