@@ -161,6 +161,8 @@ pub struct Limits {
     pub own_attributes: bool,
     /// Every queue takes delays up to [`LONG_DELAY_S_MAX`], not only those that are set to.
     pub long_delays: bool,
+    /// A `KmsMasterKeyId` that no master key answers to fails whatever uses the queue.
+    pub kms_keys_must_exist: bool,
     /// Requests are signed for the configured region and for no other.
     pub one_region: bool,
 }
@@ -174,6 +176,7 @@ pub const STRICT: Limits = Limits {
     retention_s_min: 60,
     own_attributes: false,
     long_delays: false,
+    kms_keys_must_exist: true,
     one_region: true,
 };
 
@@ -182,6 +185,7 @@ pub const STANDARD: Limits = Limits {
     name: "standard",
     sixty_second_rules: false,
     own_attributes: true,
+    kms_keys_must_exist: false,
     one_region: false,
     ..STRICT
 };

@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod at_rest;
 mod backup;
 mod clients;
 mod conformance;

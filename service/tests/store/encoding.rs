@@ -8,6 +8,7 @@ use bytes::Bytes;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use stanchion_service::cipher::Cipher;
 use stanchion_service::model::attributes::QueueSettings;
 use stanchion_service::model::fifo::{AttemptHash, DedupHash, GroupHash, Seq};
 use stanchion_service::model::message::{
@@ -23,9 +24,9 @@ use stanchion_service::model::task::{MoveTask, TaskFailure, TaskId, TaskStatus};
 use stanchion_service::model::time::{Millis, Timestamp};
 use stanchion_service::store::codec::{Value, decode, encode, encode_write};
 use stanchion_service::store::keys::{self, KeyRange, OutboxKey, TaskKey};
-use stanchion_service::store::payload::{decode_payload, encode_payload};
+use stanchion_service::store::payload::{decode_payload, encode_payload, sealed, unsealed};
 use stanchion_service::store::values::{
-    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow,
+    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
 };
 use stanchion_service::store::{Key, Op, StoreError};
 
@@ -209,6 +210,7 @@ prop_compose! {
         policy in option::of(policies()),
         paused: [bool; 2],
         tags in btree_map(".{1,20}", ".{0,20}", 0..5),
+        data_key in option::of(vec(any::<u8>(), 0..200)),
     ) -> QueueRow {
         let kind = if fifo { QueueKind::Fifo } else { QueueKind::Standard };
         let [id, generation, created_at, modified_at] = numbers;
@@ -221,6 +223,7 @@ prop_compose! {
             modified_at: Timestamp(modified_at),
             purged_at,
             paused: Paused { receive: paused[0], send: paused[1] },
+            data_key,
         }
     }
 }
@@ -320,8 +323,33 @@ proptest! {
 
     #[test]
     fn every_payload_comes_back(id: [u8; 16], content in contents()) {
-        let payload = encode_payload(&MessageId(id), &content);
-        prop_assert_eq!(decode_payload(payload), Ok((MessageId(id), content)));
+        let payload = encode_payload(&MessageId(id), &content, None);
+        prop_assert_eq!(decode_payload(payload, None), Ok((MessageId(id), content)));
+    }
+
+    #[test]
+    fn a_sealed_payload_opens_with_its_key_alone_and_under_its_id(
+        id: [u8; 16],
+        content in contents(),
+        at: prop::sample::Index,
+    ) {
+        let (id, key) = (MessageId(id), Cipher::new(&[1; 32]));
+        let payload = encode_payload(&id, &content, Some(&key));
+        prop_assert_eq!(decode_payload(payload.clone(), Some(&key)), Ok((id, content.clone())));
+        prop_assert!(decode_payload(payload.clone(), None).is_err());
+        prop_assert!(decode_payload(payload.clone(), Some(&Cipher::new(&[2; 32]))).is_err());
+        let mut changed = payload.to_vec();
+        changed[at.index(payload.len())] ^= 1;
+        prop_assert!(decode_payload(changed.into(), Some(&key)).is_err());
+
+        // Opened, it is as if it had never been sealed, and the other way round.
+        let plain = encode_payload(&id, &content, None);
+        prop_assert_eq!(&unsealed(payload.clone(), Some(&key)), &plain);
+        let again = sealed(plain, Some(&key));
+        prop_assert_eq!(again.len(), payload.len());
+        prop_assert_eq!(decode_payload(again, Some(&key)), Ok((id, content)));
+        // What does not open stays as it is.
+        prop_assert_eq!(unsealed(payload.clone(), None), payload);
     }
 
     #[test]
@@ -333,7 +361,8 @@ proptest! {
         let _ = decode::<QueueRow>(bytes.clone());
         let _ = decode::<OutboxRow>(bytes.clone());
         let _ = decode::<MoveTask>(bytes.clone());
-        let _ = decode_payload(bytes.clone());
+        let _ = decode_payload(bytes.clone(), Some(&Cipher::new(&[1; 32])));
+        let _ = decode_payload(bytes.clone(), None);
         let _ = keys::parse_row_key(stanchion_service::store::Space::State, &bytes);
         let _ = keys::parse_queue_key(&bytes);
     }
@@ -450,7 +479,7 @@ fn a_body_is_shared_with_the_stored_row() {
     let Write::Message(_, row) = write else { panic!("the first sample is a message") };
     let stored = encode(row);
     let span = stored.as_ptr_range();
-    let (_, content) = decode_payload(decode::<MessageRow>(stored).unwrap().payload).unwrap();
+    let (_, content) = decode_payload(decode::<MessageRow>(stored).unwrap().payload, None).unwrap();
     assert!(span.contains(&content.body.as_ptr()), "the body was copied");
 }
 
@@ -492,7 +521,7 @@ fn samples() -> Vec<(&'static str, Write)> {
     };
     let message = MessageRow {
         head,
-        payload: encode_payload(&MessageId([0x1d; 16]), &content),
+        payload: encode_payload(&MessageId([0x1d; 16]), &content, None),
         moved: Some(Box::new(moved())),
     };
     let dedup = DedupKey {
@@ -594,8 +623,13 @@ fn golden() -> String {
         modified_at: Timestamp(1_700_000_001_000),
         purged_at: Some(Timestamp(1_700_000_002_000)),
         paused: Paused::default(),
+        data_key: None,
     };
     line("queue", keys::queue_key(keys::slot_of(&name), &name), encode(&queue));
+    let encrypted = QueueRow { data_key: Some(vec![0xd0; 12]), ..queue };
+    let row_key = keys::queue_key(keys::slot_of(&name), &name);
+    line("encrypted queue", row_key, encode(&encrypted));
+    line("transit key", keys::transit_key(), encode(&TransitKeyRow(vec![0xd1; 12])));
     let tombstone = TombstoneRow { deleted_at: Timestamp(1_700_000_003_000) };
     line("tombstone", keys::tombstone_key(slot, &name), encode(&tombstone));
     let dead = DeadRow { since: Timestamp(1_700_000_004_000) };
