@@ -84,6 +84,7 @@ table! {
         ReceiptHandleOfAnotherQueue(_)   => row(SQS, "ReceiptHandleIsInvalid",           "ReceiptHandleIsInvalid",                              404),
         OverLimit(_)                     => row(SQS, "OverLimit",                        "OverLimit",                                           403),
         QueuePaused                      => row(SQS, "RequestThrottled",                 "RequestThrottled",                                    403),
+        RequestThrottled(_)              => row(SQS, "RequestThrottled",                 "RequestThrottled",                                    403),
         EmptyBatchRequest(_)             => row(SQS, "EmptyBatchRequest",                "AWS.SimpleQueueService.EmptyBatchRequest",            400),
         TooManyEntriesInBatchRequest(_)  => row(SQS, "TooManyEntriesInBatchRequest",     "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", 400),
         InvalidBatchEntryId              => row(SQS, "InvalidBatchEntryId",              "AWS.SimpleQueueService.InvalidBatchEntryId",          400),

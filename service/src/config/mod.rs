@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod transport;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 
 use self::audit::AuditOptions;
 use self::auth::AuthOptions;
+use self::transport::TransportConfig;
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
 use crate::model::queue::{AccountId, Region};
@@ -181,6 +183,9 @@ pub struct Config {
     /// What is put on record
     #[command(flatten)]
     pub audit: AuditOptions,
+    /// TLS, and the bounds of connections, times and rates
+    #[command(flatten)]
+    pub transport: TransportConfig,
 
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -319,7 +324,8 @@ impl Config {
                 self.cache_memory
             ));
         }
-        self.audit.check()
+        self.audit.check()?;
+        self.transport.check().map_err(ConfigError::Refused)
     }
 }
 
