@@ -3,12 +3,16 @@
 
 use std::{
     fmt::Write as _,
+    fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
+    os::unix::fs::PermissionsExt,
     time::Instant,
 };
 
-use stanchion_tests::{Server, http, process::PATIENCE};
+use aws_sdk_sqs::{Client, config::Credentials};
+use stanchion_tests::{Server, http, process::PATIENCE, sdk};
+use tempfile::TempDir;
 
 const RECEIVE: &str = "POST / HTTP/1.1\r\n\
      Host: localhost\r\n\
@@ -216,17 +220,14 @@ fn headers_are_not_longer_than_any_need_be() {
     assert_eq!(metric_of(&server, "stanchion_headers_too_large_total"), 1);
 }
 
-/// Requests of one access key for the attributes of queues.
-fn ask(key: &str, queues: &[&str]) -> String {
+/// Requests for the attributes of queues.
+fn ask(queues: &[&str]) -> String {
     let mut requests = String::new();
     for queue in queues {
         let body = format!("{{\"QueueUrl\":\"http://localhost/000000000000/{queue}\"}}");
         let length = body.len();
-        let scope =
-            format!("AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/sqs/aws4_request");
         let head = "X-Amz-Target: AmazonSQS.GetQueueAttributes\r\n";
-        let signed = format!("Authorization: {scope}, SignedHeaders=host, Signature=0\r\n");
-        write!(requests, "{RECEIVE}{head}{signed}Content-Length: {length}\r\n\r\n{body}").unwrap();
+        write!(requests, "{RECEIVE}{head}Content-Length: {length}\r\n\r\n{body}").unwrap();
     }
     let last = requests.rfind("Content-Length").unwrap();
     requests.insert_str(last, "Connection: close\r\n");
@@ -248,26 +249,45 @@ async fn a_queue_may_be_named_so_often() {
     for name in ["a", "b"] {
         http::call(server.address(), "CreateQueue", format!("{{\"QueueName\":\"{name}\"}}")).await;
     }
-    let answers = until_closed(server.address(), ask("AKID", &["a"; 100]).as_bytes());
+    let answers = until_closed(server.address(), ask(&["a"; 100]).as_bytes());
     let (served, throttled) = counts(&answers);
     assert!(served >= 3 && throttled > 0 && served + throttled == 100, "{served}, {throttled}");
     let refused = metric_of(&server, "stanchion_requests_throttled_by_queue_total");
     assert_eq!(refused, throttled as u64);
     // Others have as much as ever.
-    let answers = until_closed(server.address(), ask("AKID", &["b"; 3]).as_bytes());
+    let answers = until_closed(server.address(), ask(&["b"; 3]).as_bytes());
     assert_eq!(counts(&answers), (3, 0));
 }
 
 #[tokio::test]
 async fn a_key_may_ask_so_often() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("root.toml");
+    let (key, secret) = ("AKIDOFROOT", "a-secret-that-is-long-enough");
+    let text = format!("access_key_id = '{key}'\nsecret_access_key = '{secret}'\n");
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let file = file.display().to_string();
     let limits = ["--requests-per-second-per-key", "1", "--request-burst-per-key", "3"];
-    let server = Server::start_with(&limits);
-    http::call(server.address(), "CreateQueue", "{\"QueueName\":\"a\"}").await;
-    let answers = until_closed(server.address(), ask("AKIDFIRST", &["a"; 100]).as_bytes());
-    let (served, throttled) = counts(&answers);
-    assert!(served >= 3 && throttled > 0 && served + throttled == 100, "{served}, {throttled}");
-    let refused = metric_of(&server, "stanchion_requests_throttled_by_key_total");
-    assert_eq!(refused, throttled as u64);
-    let answers = until_closed(server.address(), ask("AKIDSECOND", &["a"; 3]).as_bytes());
-    assert_eq!(counts(&answers), (3, 0));
+    let server = Server::start_with(&[&limits[..], &["--root-credentials-file", &file]].concat());
+
+    let credentials = Credentials::new(key, secret, None, None, "tests");
+    let config = sdk::client(&server).config().to_builder().credentials_provider(credentials);
+    let sqs = Client::from_conf(config.build());
+    let mut served = 0;
+    let refused = loop {
+        assert!(served < 100, "nobody is throttled");
+        let listed = sqs.list_queues().send().await;
+        if listed.is_err() {
+            break sdk::failure(listed);
+        }
+        served += 1;
+    };
+    assert!(served >= 3, "{served}");
+    assert_eq!((refused.status, &*refused.code), (403, "RequestThrottled"), "{refused:?}");
+    assert_eq!(metric_of(&server, "stanchion_requests_throttled_by_key_total"), 1);
+    // Who signs nothing is somebody else, and refused for that.
+    let list = "GET /?Action=ListQueues HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answer = until_closed(server.address(), list.as_bytes());
+    assert!(answer.contains("<Code>AccessDenied</Code>"), "{answer}");
 }
