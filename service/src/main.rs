@@ -12,6 +12,7 @@ use std::thread::available_parallelism;
 
 use stanchion_service::api::call::App;
 use stanchion_service::api::server;
+use stanchion_service::api::tls::Tls;
 use stanchion_service::audit::{Audit, Sink};
 use stanchion_service::config::auth::AuthMode;
 use stanchion_service::config::{
@@ -83,6 +84,7 @@ fn serve(config: &Config) -> Result<(), String> {
         // Before the store: a port that is taken is found out without touching anything.
         let listeners = listen(config)?;
         let audit = Sink::open(&config.audit)?;
+        let tls = config.transport.tls().map(Tls::load).transpose()?;
         let (shards, failure) = start_shards(config)?;
         let app = App::new(config, shards.clone());
         if let Some(sink) = audit {
@@ -101,7 +103,7 @@ fn serve(config: &Config) -> Result<(), String> {
 
         let stop = CancellationToken::new();
         let failed = tokio::spawn(wait_for_the_end(failure, stop.clone()));
-        server::serve(listeners, app.clone(), stop).await;
+        server::serve(listeners, app.clone(), tls, stop).await;
         shards.stop().await;
         if let Some(audit) = app.audit.get() {
             audit.close().await;
@@ -214,12 +216,18 @@ fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {name:<12}{value}");
     };
+    let tls = config.transport.tls();
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let mut endpoint = None;
     for listener in listeners {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let url = format!("http://{address}");
+        let url = format!("{scheme}://{address}");
         line("listening", &url);
         endpoint.get_or_insert(url);
+    }
+    if let Some(tls) = tls {
+        let clients = if tls.client_ca.is_some() { ", clients show certificates" } else { "" };
+        line("tls", &format!("certificate {}{clients}", tls.certificate.display()));
     }
     match config.durability {
         Durability::Memory => line("data", "in memory: nothing survives the end of the process"),

@@ -92,10 +92,13 @@ impl Call<'_> {
         }
         // Who may not is told so, whether there is such a queue or not.
         self.ask(permission, Asked::Queue(key, found.as_deref(), tags))?;
-        found.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             self.hint_at_other_regions(key, url.unwrap_or_default());
             Error::QueueDoesNotExist
-        })
+        })?;
+        // Only now: whoever may not do anything to a queue cannot use up what others may.
+        self.app.throttle.admit_queue(&found)?;
+        Ok(found)
     }
 
     /// Whether somebody asks for a queue of another account than their own.

@@ -85,6 +85,7 @@ table! {
         OverLimit(_)                     => row(SQS, "OverLimit",                        "OverLimit",                                           403),
         KmsNotFound(_)                   => row(SQS, "KmsNotFound",                      "KMS.NotFoundException",                               400),
         QueuePaused                      => row(SQS, "RequestThrottled",                 "RequestThrottled",                                    403),
+        RequestThrottled(_)              => row(SQS, "RequestThrottled",                 "RequestThrottled",                                    403),
         EmptyBatchRequest(_)             => row(SQS, "EmptyBatchRequest",                "AWS.SimpleQueueService.EmptyBatchRequest",            400),
         TooManyEntriesInBatchRequest(_)  => row(SQS, "TooManyEntriesInBatchRequest",     "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", 400),
         InvalidBatchEntryId              => row(SQS, "InvalidBatchEntryId",              "AWS.SimpleQueueService.InvalidBatchEntryId",          400),

@@ -7,6 +7,7 @@
 pub mod atrest;
 pub mod audit;
 pub mod auth;
+pub mod transport;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use self::atrest::AtRest;
 use self::audit::AuditOptions;
 use self::auth::AuthOptions;
+use self::transport::TransportConfig;
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
 use crate::model::queue::{AccountId, Region};
@@ -187,6 +189,9 @@ pub struct Config {
     /// What is put on record
     #[command(flatten)]
     pub audit: AuditOptions,
+    /// TLS, and the bounds of connections, times and rates
+    #[command(flatten)]
+    pub transport: TransportConfig,
 
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -326,7 +331,8 @@ impl Config {
                 self.cache_memory
             ));
         }
-        self.audit.check()
+        self.audit.check()?;
+        self.transport.check().map_err(ConfigError::Refused)
     }
 }
 
