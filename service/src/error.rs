@@ -105,6 +105,9 @@ pub enum Error {
     /// Too many of something: messages in flight, policy statements.
     #[error("{0}")]
     OverLimit(Cow<'static, str>),
+    /// `strict` limits: a queue whose `KmsMasterKeyId` no master key answers to.
+    #[error("Invalid keyId '{0}'")]
+    KmsNotFound(String),
     /// A send to a queue that an operator has paused.
     #[error("The queue is paused and takes no messages at present. Try again later.")]
     QueuePaused,

@@ -163,6 +163,8 @@ pub struct Limits {
     pub long_delays: bool,
     /// Requests are signed for the configured region and for no other.
     pub one_region: bool,
+    /// A `KmsMasterKeyId` that no master key answers to fails whatever uses the queue.
+    pub kms_keys_must_exist: bool,
 }
 
 /// AWS to the letter, the 60-second rules included.
@@ -175,6 +177,7 @@ pub const STRICT: Limits = Limits {
     own_attributes: false,
     long_delays: false,
     one_region: true,
+    kms_keys_must_exist: true,
 };
 
 /// AWS's limits, without the waiting.
@@ -183,6 +186,7 @@ pub const STANDARD: Limits = Limits {
     sixty_second_rules: false,
     own_attributes: true,
     one_region: false,
+    kms_keys_must_exist: false,
     ..STRICT
 };
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stanchion_service::env::ManualClock;
+use stanchion_service::keyring::Keyring;
 use stanchion_service::model::attributes::QueueSettings;
 use stanchion_service::model::digest::md5_of_body;
 use stanchion_service::model::message::{Attributes, Content, NewMessage};
@@ -82,7 +83,7 @@ async fn folder() -> MemoryStore {
 }
 
 fn look(store: &MemoryStore) -> Report {
-    verify(&*store.snapshot().unwrap())
+    verify(&*store.snapshot().unwrap(), &Keyring::ephemeral())
 }
 
 type Row = (Key, Bytes);

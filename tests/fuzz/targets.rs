@@ -108,8 +108,8 @@ pub(crate) fn rows(bytes: &[u8]) {
     value::<ServerRow>(bytes);
     value::<TombstoneRow>(bytes);
     value::<TurnRow>(bytes);
-    if let Ok((id, content)) = decode_payload(Bytes::copy_from_slice(bytes)) {
-        assert_eq!(decode_payload(encode_payload(&id, &content)), Ok((id, content)));
+    if let Ok((id, content)) = decode_payload(Bytes::copy_from_slice(bytes), None) {
+        assert_eq!(decode_payload(encode_payload(&id, &content, None), None), Ok((id, content)));
     }
 
     for space in [Space::Messages, Space::State] {

@@ -46,6 +46,20 @@ impl Call<'_> {
         self.find_given(permission, &self.queue_key(url)?, url, TagsGiven::None)
     }
 
+    /// The same as [`Call::queue`], for what seals or opens messages: their key must be there.
+    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        let queue = self.queue(url)?;
+        match &queue.settings.kms_key_id {
+            Some(id)
+                if self.app.limits.kms_keys_must_exist
+                    && self.app.shards.keyring().answering_to(id).is_none() =>
+            {
+                Err(Error::KmsNotFound(id.clone()))
+            }
+            _ => Ok(queue),
+        }
+    }
+
     /// The same as [`Call::queue`], of an action that changes tags.
     pub fn queue_given(
         &self,

@@ -83,6 +83,7 @@ table! {
         ReceiptHandleIsInvalid(_)        => row(SQS, "ReceiptHandleIsInvalid",           "ReceiptHandleIsInvalid",                              404),
         ReceiptHandleOfAnotherQueue(_)   => row(SQS, "ReceiptHandleIsInvalid",           "ReceiptHandleIsInvalid",                              404),
         OverLimit(_)                     => row(SQS, "OverLimit",                        "OverLimit",                                           403),
+        KmsNotFound(_)                   => row(SQS, "KmsNotFound",                      "KMS.NotFoundException",                               400),
         QueuePaused                      => row(SQS, "RequestThrottled",                 "RequestThrottled",                                    403),
         EmptyBatchRequest(_)             => row(SQS, "EmptyBatchRequest",                "AWS.SimpleQueueService.EmptyBatchRequest",            400),
         TooManyEntriesInBatchRequest(_)  => row(SQS, "TooManyEntriesInBatchRequest",     "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", 400),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use super::at_rest::AtRest;
 use super::catalogue::Catalogue;
 use super::engine_time::EngineTime;
 use super::hosted::{Act, Around, Hosted};
@@ -65,6 +66,8 @@ pub struct CoreOptions {
     pub draining: Arc<AtomicBool>,
     /// The shard's own mailbox, for messages that reached nobody; a simulation has none.
     pub way_back: Option<SyncSender<Request>>,
+    /// What keeps messages encrypted; shared by all shards.
+    pub at_rest: Arc<AtRest>,
 }
 
 /// When a shard has something to do by itself.
@@ -263,6 +266,10 @@ impl ShardCore {
             Request::Glance { keys, reply } => {
                 let glances = self.glance(turn.now, turn.boot, &keys);
                 turn.answers.push(Answered::Glances(reply, glances));
+            }
+            Request::Rewrap { from, reply } => {
+                let rewrapped = self.rewrap(turn, from);
+                turn.answers.push(Answered::Rewrapped(reply, rewrapped));
             }
             Request::Look => {}
         }

@@ -1,6 +1,7 @@
 //! Drives engines: a thread, a channel, a slice of the store. Knows neither HTTP nor AWS codes.
 
 mod admin;
+pub mod at_rest;
 mod browser;
 pub mod catalogue;
 pub mod checkpoints;

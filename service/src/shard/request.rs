@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use super::at_rest::Rewrapped;
 use super::groups::ViewedGroups;
 use super::handle::{Change, Check, Pause, QueueInfo, Tags};
 use super::queue_stats::Glance;
@@ -115,6 +116,13 @@ pub enum Request {
         keys: Vec<QueueKey>,
         /// Those that are there.
         reply: Reply<Vec<Glance>>,
+    },
+    /// Put the data keys of some of the shard's queues under the master keys that are to seal them.
+    Rewrap {
+        /// Which queues: from here on.
+        from: usize,
+        /// How far that came.
+        reply: Reply<Rewrapped>,
     },
     /// Messages that were handed out but never reached anybody.
     Release {

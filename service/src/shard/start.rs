@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
 
+use super::at_rest::AtRest;
 use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::checkpoints::Backups;
@@ -25,6 +26,7 @@ use super::stats::ShardStats;
 use super::tasks::Tasks;
 use super::waiters::Waiters;
 use crate::env::{Clock, SeededRng, os_random};
+use crate::keyring::{KeyError, Keyring};
 use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, QueueKind, Slot};
 use crate::model::receipt::ReceiptKey;
@@ -84,6 +86,8 @@ pub struct StartOptions {
     pub free_space: Option<FreeSpaceOptions>,
     /// Where checkpoints are kept; `None` where the store has no files.
     pub checkpoints: Option<PathBuf>,
+    /// The master keys.
+    pub keyring: Arc<Keyring>,
 }
 
 impl StartOptions {
@@ -103,6 +107,7 @@ impl StartOptions {
             parked_polls_max: 100_000,
             free_space: None,
             checkpoints: None,
+            keyring: Arc::new(Keyring::ephemeral()),
         }
     }
 }
@@ -113,9 +118,23 @@ pub enum StartError {
     /// The store would not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A master key is missing, or is another one.
+    #[error("the messages of this server cannot be read. The key of {whose}: {error}")]
+    Key {
+        /// Whose messages these are.
+        whose: String,
+        /// Which key, and what is wrong.
+        error: KeyError,
+    },
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    pub(super) fn key(whose: impl ToString, error: KeyError) -> StartError {
+        StartError::Key { whose: whose.to_string(), error }
+    }
 }
 
 /// Ends the process: set when a shard can no longer be trusted.
@@ -173,7 +192,7 @@ pub(super) fn write_server_row(store: &dyn Store, row: &ServerRow) -> Result<(),
 
 impl ShardCore {
     /// A shard as its rows left it, published in the catalogue.
-    pub fn open(options: CoreOptions) -> Result<ShardCore, StoreError> {
+    pub fn open(options: CoreOptions) -> Result<ShardCore, StartError> {
         let store = Arc::clone(&options.store);
         let slots = || options.map.slots(options.shard);
         let mut last: TurnRow = match store.get(&turn_key(options.shard as u16))? {
@@ -210,14 +229,15 @@ impl ShardCore {
         Ok(core)
     }
 
-    fn load_slot(&mut self, store: &dyn Store, slot: Slot) -> Result<(), StoreError> {
+    fn load_slot(&mut self, store: &dyn Store, slot: Slot) -> Result<(), StartError> {
         let now = self.now();
         let boot = self.options.time.boot();
         let mut published = Vec::new();
         for (key, value) in load(store, queues_range(slot))? {
             let (_, name) = parse_queue_key(&key.bytes)?;
             let row: QueueRow = decode(value)?;
-            let info = Arc::new(QueueInfo::from_row(slot, name, row));
+            let info =
+                Arc::new(QueueInfo::from_row(slot, name, row, self.options.at_rest.keyring())?);
             self.load_queue(store, &info, now)?;
             if info.kind() == QueueKind::Fifo {
                 self.reclaim.expect_dedup(slot, now, boot);
@@ -274,6 +294,7 @@ impl Shards {
     /// to end: a commit failed or a shard died, and only a restart knows what is true.
     pub fn start(options: StartOptions) -> Result<(Shards, Failure), StartError> {
         let store = options.store;
+        let at_rest = Arc::new(AtRest::lay(&*store, Arc::clone(&options.keyring))?);
         let foundation = Foundation::lay(&*store, options.clock, options.accept_clock)?;
         let map = ShardMap::new(options.shards);
         let catalogue = Arc::new(Catalogue::default());
@@ -303,6 +324,7 @@ impl Shards {
                 sixty_second_rules: options.sixty_second_rules,
                 draining: Arc::clone(&draining),
                 way_back: Some(way_back.clone()),
+                at_rest: Arc::clone(&at_rest),
             })?);
         }
         // One compaction at a time, one waiting.
@@ -350,6 +372,7 @@ impl Shards {
             watch: Mutex::new(watch),
             store,
             backups: options.checkpoints.map(Backups::new),
+            keyring: options.keyring,
             browser,
         };
         Ok((Shards { inner: Arc::new(inner) }, failure))
@@ -386,7 +409,7 @@ impl Shards {
 type StoredRow = (Key, bytes::Bytes);
 
 /// All rows of a range. Only for kinds that are as few as queues, or as messages in flight.
-fn load(store: &dyn Store, range: KeyRange) -> Result<Vec<StoredRow>, StoreError> {
+pub(super) fn load(store: &dyn Store, range: KeyRange) -> Result<Vec<StoredRow>, StoreError> {
     let KeyRange { mut from, to } = range;
     let space = from.space;
     let mut rows = Vec::new();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_rest::Rewrapped;
 use super::core::ShardCore;
 use super::groups::ViewedGroups;
 use super::handle::QueueInfo;
@@ -67,6 +68,7 @@ pub(super) enum Answered {
     View(Reply<Viewed>, Result<Viewed, Error>),
     Groups(Reply<ViewedGroups>, Result<ViewedGroups, Error>),
     Glances(Reply<Vec<Glance>>, Vec<Glance>),
+    Rewrapped(Reply<Rewrapped>, Rewrapped),
 }
 
 impl Turn {
@@ -146,6 +148,7 @@ impl ShardCore {
                 Answered::View(reply, result) => drop(reply.send(result)),
                 Answered::Groups(reply, result) => drop(reply.send(result)),
                 Answered::Glances(reply, glances) => drop(reply.send(Ok(glances))),
+                Answered::Rewrapped(reply, rewrapped) => drop(reply.send(Ok(rewrapped))),
             }
         }
         if let Some(keys) = self.outbox.take_hints_of(self.options.shard) {

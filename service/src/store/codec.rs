@@ -3,12 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::keys::row_key;
 use super::reader::Reader;
-use super::values::{DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow};
+use super::values::{
+    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+};
 use super::{Op, StoreError};
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
@@ -348,6 +352,9 @@ struct QueueJson {
     /// Absent where nothing is paused, as in rows from before there was such a thing.
     #[serde(default, skip_serializing_if = "Paused::is_nothing")]
     paused: Paused,
+    /// In base64. Absent where no message was ever encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data_key: Option<String>,
 }
 
 impl Value for QueueRow {
@@ -367,6 +374,7 @@ impl Value for QueueRow {
             modified_at_ms: self.modified_at.0,
             purged_at_ms: self.purged_at.map(|at| at.0),
             paused: self.paused,
+            data_key: self.data_key.as_ref().map(|key| STANDARD.encode(key)),
         };
         let json = serde_json::to_vec(&json)
             .expect("plain structs with text keys and no fallible serializer always serialize");
@@ -376,6 +384,9 @@ impl Value for QueueRow {
     fn read(reader: &mut Reader) -> Result<QueueRow, StoreError> {
         let json: QueueJson = serde_json::from_slice(&reader.rest())
             .map_err(|error| reader.corrupt(format_args!("{error}")))?;
+        let data_key = json.data_key.map(|key| STANDARD.decode(key)).transpose();
+        let data_key =
+            data_key.map_err(|error| reader.corrupt(format_args!("data key: {error}")))?;
         Ok(QueueRow {
             id: QueueId(json.id),
             generation: Generation(json.generation),
@@ -385,7 +396,24 @@ impl Value for QueueRow {
             modified_at: Timestamp(json.modified_at_ms),
             purged_at: json.purged_at_ms.map(Timestamp),
             paused: json.paused,
+            data_key,
         })
+    }
+}
+
+impl Value for TransitKeyRow {
+    const KIND: &'static str = "transit key";
+
+    fn size_hint(&self) -> usize {
+        self.0.len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_slice(&self.0);
+    }
+
+    fn read(reader: &mut Reader) -> Result<TransitKeyRow, StoreError> {
+        Ok(TransitKeyRow(reader.rest().to_vec()))
     }
 }
 

@@ -17,7 +17,8 @@
 //! | --- | --- | --- | --- | --- |
 //! | `01` | slot 0, tag | [`ServerRow`] | at every start; when virtual time moves | never |
 //! | `02` | slot 0, tag, shard | [`TurnRow`] | by every commit of a shard, as its first change | never |
-//! | `10` | slot, tag, full name | [`QueueRow`] | by create, purge and a change of settings or tags | with the queue |
+//! | `03` | slot 0, tag | [`TransitKeyRow`] | at the first start with master keys of the operator's, and by a rotation | never |
+//! | `10` | slot, tag, full name | [`QueueRow`] | by create, purge, a change of settings or tags, and a rotation | with the queue |
 //! | `11` | slot, tag, full name | [`TombstoneRow`] | when a queue is deleted | when the name is used again, or after the wait |
 //! | `12` | slot, tag, generation | [`DeadRow`] | by purge and queue deletion | when all of the generation's rows are gone |
 //! | `13` | slot, tag, queue id, number | [`OutboxRow`] | when a message leaves for another queue | when the target holds it, or the source again |
@@ -42,6 +43,7 @@
 //! [`MoveTask`]: crate::model::task::MoveTask
 //! [`ServerRow`]: super::values::ServerRow
 //! [`TurnRow`]: super::values::TurnRow
+//! [`TransitKeyRow`]: super::values::TransitKeyRow
 //! [`QueueRow`]: super::values::QueueRow
 //! [`TombstoneRow`]: super::values::TombstoneRow
 //! [`DeadRow`]: super::values::DeadRow
@@ -62,6 +64,7 @@ use crate::model::time::Timestamp;
 mod tag {
     pub(super) const SERVER: u8 = 0x01;
     pub(super) const TURN: u8 = 0x02;
+    pub(super) const TRANSIT_KEY: u8 = 0x03;
     pub(super) const QUEUE: u8 = 0x10;
     pub(super) const TOMBSTONE: u8 = 0x11;
     pub(super) const DEAD: u8 = 0x12;
@@ -417,6 +420,11 @@ pub fn server_key() -> Key {
     Builder::state(Slot(0), tag::SERVER).done()
 }
 
+/// The key of messages under way.
+pub fn transit_key() -> Key {
+    Builder::state(Slot(0), tag::TRANSIT_KEY).done()
+}
+
 /// The turn marker of a shard. It must be the *first* change of every commit of that shard: the
 /// damage check of `recovery.rs` finds it in the log by its key.
 pub fn turn_key(shard: u16) -> Key {
@@ -446,6 +454,8 @@ pub enum StateKey {
     Server,
     /// Of a shard's [`TurnRow`](super::values::TurnRow).
     Turn(u16),
+    /// Of the [`TransitKeyRow`](super::values::TransitKeyRow).
+    TransitKey,
     /// Of a [`QueueRow`](super::values::QueueRow).
     Queue(QueueKey),
     /// Of a [`TombstoneRow`](super::values::TombstoneRow).
@@ -469,6 +479,7 @@ pub fn parse_state_key(key: &[u8]) -> Result<(Slot, StateKey), StoreError> {
     let parsed = match parts.u8()? {
         tag::SERVER => parts.end(StateKey::Server)?,
         tag::TURN => StateKey::Turn(parse_turn_key(key)?),
+        tag::TRANSIT_KEY => parts.end(StateKey::TransitKey)?,
         tag::QUEUE => StateKey::Queue(parse_queue_key(key)?.1),
         tag::TOMBSTONE => StateKey::Tombstone(parse_tombstone_key(key)?.1),
         tag::DEAD => StateKey::Dead(parse_dead_key(key)?.1),

@@ -68,6 +68,8 @@ pub struct QueueRow {
     pub purged_at: Option<Timestamp>,
     /// What it does not do at present.
     pub paused: Paused,
+    /// The key of its messages, sealed; `None` where none was ever encrypted.
+    pub data_key: Option<Vec<u8>>,
 }
 
 /// The name of a deleted queue, which may have to rest before it is used again.
@@ -83,6 +85,10 @@ pub struct DeadRow {
     /// When it died.
     pub since: Timestamp,
 }
+
+/// The key of messages under way, sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransitKeyRow(pub Vec<u8>);
 
 /// A message that left one queue and has not arrived in the other. Its key names the source.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ use stanchion_service::store::codec::{Value, decode, encode, encode_write};
 use stanchion_service::store::keys::{self, KeyRange, OutboxKey, TaskKey};
 use stanchion_service::store::payload::{decode_payload, encode_payload};
 use stanchion_service::store::values::{
-    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow,
+    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
 };
 use stanchion_service::store::{Key, Op, StoreError};
 
@@ -209,6 +209,7 @@ prop_compose! {
         policy in option::of(policies()),
         paused: [bool; 2],
         tags in btree_map(".{1,20}", ".{0,20}", 0..5),
+        data_key in option::of(vec(any::<u8>(), 0..200)),
     ) -> QueueRow {
         let kind = if fifo { QueueKind::Fifo } else { QueueKind::Standard };
         let [id, generation, created_at, modified_at] = numbers;
@@ -221,6 +222,7 @@ prop_compose! {
             modified_at: Timestamp(modified_at),
             purged_at,
             paused: Paused { receive: paused[0], send: paused[1] },
+            data_key,
         }
     }
 }
@@ -320,8 +322,8 @@ proptest! {
 
     #[test]
     fn every_payload_comes_back(id: [u8; 16], content in contents()) {
-        let payload = encode_payload(&MessageId(id), &content);
-        prop_assert_eq!(decode_payload(payload), Ok((MessageId(id), content)));
+        let payload = encode_payload(&MessageId(id), &content, None);
+        prop_assert_eq!(decode_payload(payload, None), Ok((MessageId(id), content)));
     }
 
     #[test]
@@ -333,7 +335,7 @@ proptest! {
         let _ = decode::<QueueRow>(bytes.clone());
         let _ = decode::<OutboxRow>(bytes.clone());
         let _ = decode::<MoveTask>(bytes.clone());
-        let _ = decode_payload(bytes.clone());
+        let _ = decode_payload(bytes.clone(), None);
         let _ = keys::parse_row_key(stanchion_service::store::Space::State, &bytes);
         let _ = keys::parse_queue_key(&bytes);
     }
@@ -450,7 +452,7 @@ fn a_body_is_shared_with_the_stored_row() {
     let Write::Message(_, row) = write else { panic!("the first sample is a message") };
     let stored = encode(row);
     let span = stored.as_ptr_range();
-    let (_, content) = decode_payload(decode::<MessageRow>(stored).unwrap().payload).unwrap();
+    let (_, content) = decode_payload(decode::<MessageRow>(stored).unwrap().payload, None).unwrap();
     assert!(span.contains(&content.body.as_ptr()), "the body was copied");
 }
 
@@ -492,7 +494,7 @@ fn samples() -> Vec<(&'static str, Write)> {
     };
     let message = MessageRow {
         head,
-        payload: encode_payload(&MessageId([0x1d; 16]), &content),
+        payload: encode_payload(&MessageId([0x1d; 16]), &content, None),
         moved: Some(Box::new(moved())),
     };
     let dedup = DedupKey {
@@ -594,8 +596,13 @@ fn golden() -> String {
         modified_at: Timestamp(1_700_000_001_000),
         purged_at: Some(Timestamp(1_700_000_002_000)),
         paused: Paused::default(),
+        data_key: None,
     };
     line("queue", keys::queue_key(keys::slot_of(&name), &name), encode(&queue));
+    let encrypted = QueueRow { data_key: Some(vec![0xd0; 12]), ..queue };
+    let row_key = keys::queue_key(keys::slot_of(&name), &name);
+    line("encrypted queue", row_key, encode(&encrypted));
+    line("transit key", keys::transit_key(), encode(&TransitKeyRow(vec![0xd1; 12])));
     let tombstone = TombstoneRow { deleted_at: Timestamp(1_700_000_003_000) };
     line("tombstone", keys::tombstone_key(slot, &name), encode(&tombstone));
     let dead = DeadRow { since: Timestamp(1_700_000_004_000) };

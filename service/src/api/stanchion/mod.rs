@@ -17,6 +17,7 @@ pub mod peek_messages;
 pub mod purge_message_group;
 pub mod reset;
 pub mod resume_queue;
+pub mod rotate_keys;
 pub mod simulate_policy;
 pub mod skip_message_group_head;
 
@@ -39,6 +40,7 @@ pub const ACTIONS: &[Row] = &[
     row::<purge_message_group::PurgeMessageGroup>(),
     row::<reset::Reset>(),
     row::<resume_queue::ResumeQueue>(),
+    row::<rotate_keys::RotateKeys>(),
     row::<simulate_policy::SimulatePolicy>(),
     row::<skip_message_group_head::SkipMessageGroupHead>(),
 ];
