@@ -1,5 +1,6 @@
 //! The promises, one module each; every test starts a server of its own on an empty folder.
 
+mod access_keys;
 mod admin;
 mod backup;
 mod clients;

@@ -14,7 +14,7 @@ use crate::model::caller::Identity;
 use crate::model::policy::actions::{Permission, Scope};
 use crate::model::policy::context::Context;
 use crate::model::policy::evaluate::{Decision, PolicyKind, Question, Resource, Verdict, decide};
-use crate::model::queue::QueueKey;
+use crate::model::queue::{AccountId, QueueKey};
 use crate::shard::handle::{QueueInfo, Tags};
 
 const CREATE_QUEUE: Permission = Permission::sqs("CreateQueue");
@@ -210,6 +210,11 @@ impl Call<'_> {
     /// everybody while authentication is off.
     pub fn is_root(&self) -> bool {
         matches!(&self.caller.identity, Identity::Root(account) if *account == self.app.account)
+    }
+
+    /// Whether the caller may do whatever there is to do to an account: its owner, or root.
+    pub fn is_root_of(&self, account: &AccountId) -> bool {
+        self.is_root() || matches!(&self.caller.identity, Identity::Root(own) if own == account)
     }
 }
 
