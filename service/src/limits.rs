@@ -126,6 +126,31 @@ pub const POLICY_CONDITIONS_MAX: usize = 10;
 /// Actions of one statement of a queue policy. Source: facts sheet, 10.2.
 pub const POLICY_ACTIONS_MAX: usize = 7;
 
+/// A policy of a user or a role, in bytes of JSON. Source: IAM's quotas, customer managed policies.
+pub const IDENTITY_POLICY_BYTES_MAX: usize = 6144;
+
+/// All policies of a user together, in bytes of JSON. IAM allows a role so much, a user 2,048, but
+/// counts no blanks.
+pub const USER_POLICIES_BYTES_MAX: usize = 10_240;
+
+/// A user's name. Source: CreateUser of IAM, `UserName`.
+pub const USER_NAME_BYTES_MAX: usize = 64;
+
+/// The name of a user's policy. Source: PutUserPolicy of IAM, `PolicyName`.
+pub const USER_POLICY_NAME_BYTES_MAX: usize = 128;
+
+/// Access keys of one user, and of an account's root. Source: IAM's quotas.
+pub const OWNER_ACCESS_KEYS_MAX: usize = 2;
+
+/// Access keys of all accounts: all of them are in memory.
+pub const ACCESS_KEYS_MAX: usize = 10_000;
+
+/// Users of all accounts: all of them are in memory.
+pub const USERS_MAX: usize = 10_000;
+
+/// Access keys, or users, one listing may return.
+pub const ACCESS_RESULTS_MAX: usize = 100;
+
 /// The label of a permission, in characters. Source: AddPermission, `Label`.
 pub const POLICY_LABEL_BYTES_MAX: usize = 80;
 

@@ -14,6 +14,7 @@ use stanchion_service::api::call::App;
 use stanchion_service::api::server;
 use stanchion_service::api::tls::Tls;
 use stanchion_service::audit::{Audit, Sink};
+use stanchion_service::auth::stored::save_last_used;
 use stanchion_service::config::auth::AuthMode;
 use stanchion_service::config::{
     CommandLine, Config, ConfigError, Durability, FreeSpaceMark, LogFormat, LogLevel, Task,
@@ -103,7 +104,12 @@ fn serve(config: &Config) -> Result<(), String> {
 
         let stop = CancellationToken::new();
         let failed = tokio::spawn(wait_for_the_end(failure, stop.clone()));
+        let served = CancellationToken::new();
+        let uses = tokio::spawn(save_last_used(shards.clone(), served.clone()));
         server::serve(listeners, app.clone(), tls, stop).await;
+        served.cancel();
+        // Its last word must reach the shards before they stop. It does not panic.
+        let _ = uses.await;
         shards.stop().await;
         if let Some(audit) = app.audit.get() {
             audit.close().await;

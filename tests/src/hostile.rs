@@ -41,8 +41,22 @@ const ACTIONS: [&str; 24] = [
     "",
 ];
 
-const MEMBERS: [&str; 36] = [
+/// Of our own, those that take much from their caller and cannot stop the others.
+const OWN_ACTIONS: [&str; 8] = [
+    "CreateAccessKey",
+    "DeleteAccessKey",
+    "DeleteUser",
+    "DeleteUserPolicy",
+    "ListAccessKeys",
+    "ListUsers",
+    "PutUserPolicy",
+    "UpdateAccessKey",
+];
+
+const MEMBERS: [&str; 42] = [
     "AWSAccountIds",
+    "AccessKeyId",
+    "AccountId",
     "Actions",
     "AttributeNames",
     "Attributes",
@@ -63,7 +77,9 @@ const MEMBERS: [&str; 36] = [
     "MessageSystemAttributes",
     "Name",
     "NextToken",
+    "Policies",
     "Policy",
+    "PolicyName",
     "QueueName",
     "QueueNamePrefix",
     "QueueOwnerAWSAccountId",
@@ -72,10 +88,12 @@ const MEMBERS: [&str; 36] = [
     "ReceiveRequestAttemptId",
     "RedrivePolicy",
     "SourceArn",
+    "Status",
     "StringListValues",
     "StringValue",
     "TagKeys",
     "Tags",
+    "UserName",
     "VisibilityTimeout",
     "WaitTimeSeconds",
 ];
@@ -199,6 +217,10 @@ impl Random {
     }
 
     fn json(&mut self, action: &str) -> Request<Full<Bytes>> {
+        let target = match self.one_in(8) {
+            true => format!("Stanchion.{}", self.pick(&OWN_ACTIONS)),
+            false => format!("AmazonSQS.{action}"),
+        };
         let mut body = Value::Object(self.input()).to_string().into_bytes();
         if self.one_in(20) {
             let depth = self.pick(&[10, 127, 128, 100_000]);
@@ -208,7 +230,7 @@ impl Random {
         Request::post("/")
             .header("host", "localhost")
             .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("AmazonSQS.{action}"))
+            .header("x-amz-target", target)
             .body(Full::new(body.into()))
             .expect("the parts are legal")
     }

@@ -7,6 +7,7 @@ pub mod hostile;
 pub mod http;
 pub mod install;
 pub mod ledger;
+pub mod own;
 pub mod process;
 pub mod sdk;
 pub mod tls;

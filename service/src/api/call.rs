@@ -13,6 +13,7 @@ use crate::audit::{Audit, Record};
 use crate::auth::credentials::CredentialSource;
 use crate::auth::root::RootSource;
 use crate::auth::signature::verify::Verifier;
+use crate::auth::stored::StoredKeys;
 use crate::config::auth::AuthMode;
 use crate::config::transport::Times;
 use crate::config::{Config, Durability};
@@ -90,6 +91,7 @@ impl App {
         if let Some(key) = config.auth.root.clone() {
             sources.push(Arc::new(RootSource::new(key, config.account.clone())));
         }
+        sources.push(Arc::new(StoredKeys::new(Arc::clone(shards.directory()))));
         let verifier = match config.auth.mode() {
             AuthMode::Sigv4 => {
                 let only_region = limits.one_region.then(|| config.region.clone());

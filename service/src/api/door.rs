@@ -14,7 +14,7 @@ use crate::model::caller::Identity;
 use crate::model::policy::actions::{Permission, Scope};
 use crate::model::policy::context::Context;
 use crate::model::policy::evaluate::{Decision, PolicyKind, Question, Resource, Verdict, decide};
-use crate::model::queue::QueueKey;
+use crate::model::queue::{AccountId, QueueKey};
 use crate::shard::handle::{QueueInfo, Tags};
 
 const CREATE_QUEUE: Permission = Permission::sqs("CreateQueue");
@@ -44,6 +44,20 @@ impl Call<'_> {
         url: Option<&str>,
     ) -> Result<Arc<QueueInfo>, Error> {
         self.find_given(permission, &self.queue_key(url)?, url, TagsGiven::None)
+    }
+
+    /// The same as [`Call::queue`], for what seals or opens messages: their key must be there.
+    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        let queue = self.queue(url)?;
+        match &queue.settings.kms_key_id {
+            Some(id)
+                if self.app.limits.kms_keys_must_exist
+                    && self.app.shards.keyring().answering_to(id).is_none() =>
+            {
+                Err(Error::KmsNotFound(id.clone()))
+            }
+            _ => Ok(queue),
+        }
     }
 
     /// The same as [`Call::queue`], of an action that changes tags.
@@ -213,6 +227,11 @@ impl Call<'_> {
     /// everybody while authentication is off.
     pub fn is_root(&self) -> bool {
         matches!(&self.caller.identity, Identity::Root(account) if *account == self.app.account)
+    }
+
+    /// Whether the caller may do whatever there is to do to an account: its owner, or root.
+    pub fn is_root_of(&self, account: &AccountId) -> bool {
+        self.is_root() || matches!(&self.caller.identity, Identity::Root(own) if own == account)
     }
 }
 

@@ -3,3 +3,4 @@
 pub mod credentials;
 pub mod root;
 pub mod signature;
+pub mod stored;

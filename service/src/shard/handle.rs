@@ -14,6 +14,7 @@ use super::at_rest::rewrap_transit_key;
 use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::checkpoints::Backups;
+use super::directory::Directory;
 use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, Room, Watch};
 use super::ids::IdHasher;
@@ -136,6 +137,7 @@ pub(super) struct Inner {
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) watch: Mutex<Option<Watch>>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) directory: Arc<Directory>,
     /// `None` where the store has no files.
     pub(super) backups: Option<Backups>,
     pub(super) browser: Browser,
@@ -235,6 +237,7 @@ impl Shards {
                 from = rewrapped.next;
             }
         }
+        keys += self.reseal_access_keys().await?;
         Ok(keys)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::at_rest::Rewrapped;
+use super::directory::AccessChange;
 use super::groups::ViewedGroups;
 use super::handle::{Change, Check, Pause, QueueInfo, Tags};
 use super::queue_stats::Glance;
@@ -57,6 +58,13 @@ pub enum Request {
         change: Pause,
         /// The changed queue.
         reply: Reply<Arc<QueueInfo>>,
+    },
+    /// Change users and access keys: for the shard of the server's own rows.
+    Access {
+        /// What to change.
+        change: AccessChange,
+        /// When it is in force.
+        reply: Reply<()>,
     },
     /// Delete every queue of the shard, and whatever else belongs to clients.
     Reset {

@@ -476,6 +476,7 @@ impl World {
                     store: Arc::new(self.store.clone()),
                     time: Arc::clone(&self.time),
                     catalogue: Arc::clone(&self.catalogue),
+                    directory: Arc::default(),
                     stats: Arc::clone(&self.stats),
                     sync: true,
                     epoch: foundation.server.epoch,

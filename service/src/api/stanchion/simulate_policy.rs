@@ -17,6 +17,7 @@ use crate::model::policy::context::Context;
 use crate::model::policy::document::Document;
 use crate::model::policy::evaluate::{PolicyKind, Question, Resource, Verdict, decide};
 use crate::model::queue::AccountId;
+use crate::model::user::{UserKey, UserName};
 use crate::shard::handle::Tags;
 
 /// Policies of one identity that a call may give.
@@ -64,7 +65,7 @@ impl Action for SimulatePolicy {
         let permission = parse_action(required(self.action.as_deref(), "Action")?)?;
         let mut caller = match self.principal.as_deref().filter(|arn| !arn.is_empty()) {
             None => (*call.caller).clone(),
-            Some(arn) => Caller { identity: parse_principal(arn)?, ..Caller::anonymous() },
+            Some(arn) => known(call, parse_principal(arn)?, &queue.key.account),
         };
         if let Some(texts) = self.policies {
             if texts.len() > POLICIES_MAX {
@@ -121,6 +122,20 @@ impl Context for Given<'_> {
             (None, _) => Vec::new(),
         }
     }
+}
+
+/// A principal with what is known of it: a user of the queue's account with its policies. What those
+/// of other accounts may do, their people do not tell.
+fn known(call: &Call<'_>, identity: Identity, of: &AccountId) -> Caller {
+    if let Identity::User { account, name, .. } = &identity
+        && account == of
+        && let Some(name) = UserName::parse(name)
+        && let Some(user) =
+            call.app.shards.directory().now().user(&UserKey { account: of.clone(), name })
+    {
+        return Caller { access_key_id: None, ..user.caller("") };
+    }
+    Caller { identity, ..Caller::anonymous() }
 }
 
 /// What an action on a queue needs: `SendMessage`, or with its service, as policies have it.
