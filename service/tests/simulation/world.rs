@@ -399,6 +399,7 @@ impl World {
 
     fn read_answers(&mut self) {
         let now_ms = self.now_ms();
+        self.auditor.turn_begins();
         let pending = std::mem::take(&mut self.pending);
         for mut waiting in pending {
             match waiting.look() {
