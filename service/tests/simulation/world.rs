@@ -363,8 +363,8 @@ impl World {
         });
         let (reply, _) = oneshot::channel();
         let settings = Box::new(settings);
-        let (tags, check) = (Default::default(), Box::new(|_: &_| Ok(())));
-        self.post(queue, Request::Create { key, settings, tags, check, reply });
+        let (tags, check, declared) = (Default::default(), Box::new(|_: &_| Ok(())), false);
+        self.post(queue, Request::Create { key, settings, tags, check, declared, reply });
     }
 
     fn apply(

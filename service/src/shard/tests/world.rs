@@ -212,6 +212,7 @@ impl World {
             settings: Box::new(settings),
             tags: Tags::new(),
             check: Box::new(|_| Ok(())),
+            declared: false,
             reply,
         })
     }
