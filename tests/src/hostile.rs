@@ -42,7 +42,7 @@ const ACTIONS: [&str; 24] = [
 ];
 
 /// Actions of our own, without those that wait for the disk or concern every queue.
-const OWN_ACTIONS: [&str; 10] = [
+const OWN_ACTIONS: [&str; 11] = [
     "DeadLetterMessage",
     "DeleteMessages",
     "GetServerInfo",
@@ -52,17 +52,20 @@ const OWN_ACTIONS: [&str; 10] = [
     "PeekMessages",
     "PurgeMessageGroup",
     "ResumeQueue",
+    "SimulatePolicy",
     "SkipMessageGroupHead",
 ];
 
-const MEMBERS: [&str; 50] = [
+const MEMBERS: [&str; 55] = [
     "AWSAccountIds",
+    "Action",
     "Actions",
     "Attribute",
     "AttributeNames",
     "Attributes",
     "BinaryValue",
     "BodyContains",
+    "Context",
     "DataType",
     "DelaySeconds",
     "DestinationQueueUrl",
@@ -88,7 +91,9 @@ const MEMBERS: [&str; 50] = [
     "MessageSystemAttributes",
     "Name",
     "NextToken",
+    "Policies",
     "Policy",
+    "Principal",
     "QueueName",
     "QueueNamePrefix",
     "QueueOwnerAWSAccountId",
@@ -97,6 +102,7 @@ const MEMBERS: [&str; 50] = [
     "ReceiptHandle",
     "ReceiveRequestAttemptId",
     "RedrivePolicy",
+    "SessionPolicy",
     "SourceArn",
     "StartFrom",
     "States",
