@@ -9,6 +9,10 @@ pub const LIST_RESULTS_MAX: usize = 1000;
 /// Messages one receive may return. Source: ReceiveMessage, `MaxNumberOfMessages`.
 pub const RECEIVE_MESSAGES_MAX: usize = 10;
 
+/// Values in the input of one request, in either protocol: ten messages with ten attributes each are
+/// some five hundred. Each takes far more memory than its bytes in the request.
+pub const INPUT_VALUES_MAX: usize = 2048;
+
 /// Messages one look into a queue may return, and how many it returns unless told.
 pub const PEEK_MESSAGES_MAX: usize = 100;
 /// See [`PEEK_MESSAGES_MAX`].

@@ -227,8 +227,8 @@ impl ShardCore {
             }
             Request::Task(request) => self.handle_task(turn, request),
             Request::Arrivals(keys) => self.arrive(turn, keys)?,
-            Request::Create { key, settings, tags, check, reply } => {
-                let result = self.create(turn, key, *settings, tags, check);
+            Request::Create { key, settings, tags, check, declared, reply } => {
+                let result = self.create(turn, key, *settings, tags, check, declared);
                 turn.answers.push(Answered::Info(reply, result));
             }
             Request::Update { key, change, reply } => {

@@ -38,6 +38,8 @@ pub enum Request {
         tags: Tags,
         /// Whether an existing one will do.
         check: Check,
+        /// The operator wants it: a name that was deleted a moment ago need not rest.
+        declared: bool,
         /// The queue.
         reply: Reply<Arc<QueueInfo>>,
     },

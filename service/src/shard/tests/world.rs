@@ -225,6 +225,7 @@ impl World {
             settings: Box::new(settings),
             tags: Tags::new(),
             check: Box::new(|_| Ok(())),
+            declared: false,
             reply,
         })
     }
