@@ -74,20 +74,6 @@ impl Call<'_> {
         self.find_given(permission, key, None, TagsGiven::None)
     }
 
-    /// As [`Call::queue`], for what seals or opens messages: their master key must be there.
-    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
-        let queue = self.queue(url)?;
-        match &queue.settings.kms_key_id {
-            Some(id)
-                if self.app.limits.kms_keys_must_exist
-                    && self.app.shards.keyring().answering_to(id).is_none() =>
-            {
-                Err(Error::KmsNotFound(id.clone()))
-            }
-            _ => Ok(queue),
-        }
-    }
-
     /// The name of the queue that a `QueueUrl` parameter means. Nothing is asked yet.
     pub fn queue_key(&self, url: Option<&str>) -> Result<QueueKey, Error> {
         QueueKey::parse_url(required(url, "QueueUrl")?, &self.account, &self.region)

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Action;
 use super::access::{AccessKeyOutput, account, parse_user_name};
-use super::peek_messages::parse_max;
 use crate::api::call::Call;
+use crate::api::sqs::list_queues::max_results;
 use crate::error::Error;
 use crate::limits::ACCESS_RESULTS_MAX;
 use crate::model::policy::actions::Permission;
@@ -41,7 +41,7 @@ impl Action for ListAccessKeys {
             given => Some(account(call, given)?),
         };
         let user = self.user_name.as_deref().map(parse_user_name).transpose()?;
-        let max = parse_max(self.max_results, ACCESS_RESULTS_MAX, ACCESS_RESULTS_MAX)?;
+        let max = max_results(self.max_results, ACCESS_RESULTS_MAX, ACCESS_RESULTS_MAX)?;
         // The last id of the page before: any text is a place among ids.
         let after = self.next_token.unwrap_or_default();
         let entries = call.app.shards.directory().now();

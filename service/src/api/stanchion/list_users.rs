@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Action;
 use super::access::{account, parse_user_name};
-use super::peek_messages::parse_max;
 use crate::api::call::Call;
+use crate::api::sqs::list_queues::max_results;
 use crate::error::Error;
 use crate::limits::ACCESS_RESULTS_MAX;
 use crate::model::policy::actions::Permission;
@@ -57,7 +57,7 @@ impl Action for ListUsers {
             given => Some(account(call, given)?),
         };
         let name = self.user_name.as_deref().map(parse_user_name).transpose()?;
-        let max = parse_max(self.max_results, ACCESS_RESULTS_MAX, ACCESS_RESULTS_MAX)?;
+        let max = max_results(self.max_results, ACCESS_RESULTS_MAX, ACCESS_RESULTS_MAX)?;
         let after = self.next_token.filter(|token| !token.is_empty());
         let after = after.map(|token| parse_token(&token)).transpose()?;
         let entries = call.app.shards.directory().now();
