@@ -118,25 +118,35 @@ pub fn os_random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// A new message's id: a random UUID, version 4. Takes 4 KiB from the operating system at a time,
-/// because a system call for every message would cost more than its digest.
+/// A new message's id: a random UUID, version 4.
 pub fn message_id() -> MessageId {
+    message_id_of(pooled())
+}
+
+/// What no two sealings with one key may share, at random.
+pub fn nonce() -> [u8; 24] {
+    pooled()
+}
+
+/// Random bytes, taken 4 KiB from the operating system at a time, because a system call for every
+/// message would cost more than its digest.
+fn pooled<const N: usize>() -> [u8; N] {
     const POOL_BYTES: usize = 4096;
+    const { assert!(N <= POOL_BYTES) };
     thread_local! {
         static POOL: RefCell<(usize, [u8; POOL_BYTES])> =
             const { RefCell::new((POOL_BYTES, [0; POOL_BYTES])) };
     }
-    let random = POOL.with_borrow_mut(|(used, pool)| {
-        if *used == POOL_BYTES {
+    POOL.with_borrow_mut(|(used, pool)| {
+        if *used + N > POOL_BYTES {
             *pool = os_random();
             *used = 0;
         }
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&pool[*used..*used + 16]);
-        *used += 16;
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(&pool[*used..*used + N]);
+        *used += N;
         bytes
-    });
-    message_id_of(random)
+    })
 }
 
 /// The id of a message that goes on as another one: as unlikely to be had by a third as its own.

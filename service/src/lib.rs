@@ -3,11 +3,13 @@
 pub mod api;
 pub mod audit;
 pub mod auth;
+pub mod cipher;
 pub mod config;
 pub mod declared;
 pub mod engine;
 pub mod env;
 pub mod error;
+pub mod keyring;
 pub mod limits;
 pub mod metrics;
 pub mod model;

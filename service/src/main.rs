@@ -156,6 +156,9 @@ fn start_shards(config: &Config) -> Result<(Shards, Failure), String> {
             (Arc::new(store), Some(free_space), Some(checkpoints))
         }
     };
+    // The folder is there by now, and ours.
+    let folder = (config.durability != Durability::Memory).then_some(&*config.data);
+    let keyring = config.at_rest.keyring(folder)?;
     let options = StartOptions {
         shards: config.shards,
         durability: match config.durability {
@@ -172,6 +175,7 @@ fn start_shards(config: &Config) -> Result<(Shards, Failure), String> {
         parked_polls_max: config.max_parked_polls,
         free_space,
         checkpoints,
+        keyring: Arc::new(keyring),
         ..StartOptions::new(store, Arc::new(SystemClock))
     };
     Shards::start(options).map_err(|error| error.to_string())

@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod auth;
+pub mod atrest;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 
 use self::audit::AuditOptions;
 use self::auth::AuthOptions;
+use self::atrest::AtRest;
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
 use crate::model::queue::{AccountId, Region};
@@ -181,6 +183,9 @@ pub struct Config {
     /// What is put on record
     #[command(flatten)]
     pub audit: AuditOptions,
+    /// What keeps messages and secrets unreadable on the disk
+    #[command(flatten)]
+    pub at_rest: AtRest,
 
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -283,6 +288,7 @@ impl CommandLine {
             let declarations = Declarations::parse(tables, line.config.limits());
             line.config.declarations = declarations.map_err(|why| in_file(&file, &why))?;
         }
+        line.config.at_rest.take_key(&env).map_err(ConfigError::Refused)?;
         line.config.check()?;
         // Who only looks through a folder needs no key and listens nowhere.
         if line.task.is_none() {
@@ -595,6 +601,25 @@ mod tests {
         }
         let error = load(&[], &[("STANCHION_REGION", "Moon")], "").unwrap_err();
         assert!(error.contains("STANCHION_REGION"), "{error}");
+    }
+
+    #[test]
+    fn a_master_key_comes_from_the_environment_or_a_file_and_is_not_shown() {
+        let key = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+        let env = [("STANCHION_MASTER_KEY", key)];
+        let config = load(&[], &env, "").unwrap().config;
+        let keyring = config.at_rest.keyring(None).unwrap();
+        assert!(keyring.seals_messages());
+        assert!(!format!("{config:?}").contains("AQEB"));
+        let error = load(&[], &[("STANCHION_MASTER_KEY", "AQEB")], "").unwrap_err();
+        assert!(error.contains("STANCHION_MASTER_KEY: 32 bytes"), "{error}");
+        let error = load(&["--master-keys-file", "/k.toml"], &env, "").unwrap_err();
+        assert!(error.contains("One of the two"), "{error}");
+        let config = load(&[], &[], "master_keys_file = '/no/such/file'").unwrap().config;
+        let error = config.at_rest.keyring(None).unwrap_err();
+        assert!(error.contains("/no/such/file"), "{error}");
+        let config = load(&[], &[], "").unwrap().config;
+        assert!(!config.at_rest.keyring(None).unwrap().seals_messages());
     }
 
     #[test]

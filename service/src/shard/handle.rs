@@ -25,6 +25,7 @@ use crate::engine::command::{Command, Delivered, EntryError, Incoming, Outcome, 
 use crate::engine::queue::Counters;
 use crate::env;
 use crate::error::Error;
+use crate::keyring::Keyring;
 use crate::limits::MOVE_TASKS_ACTIVE_MAX;
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::Seq;
@@ -133,6 +134,7 @@ pub(super) struct Inner {
     /// `None` where the store has no files.
     pub(super) backups: Option<Backups>,
     pub(super) browser: Browser,
+    pub(super) keyring: Arc<Keyring>,
 }
 
 impl Shards {
@@ -361,6 +363,11 @@ impl Shards {
         moved.map_err(|error| Error::Internal(error.to_string().into()))??;
         self.look();
         Ok(self.now())
+    }
+
+    /// The master keys.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.inner.keyring
     }
 
     /// The numbers of every shard, by its index.

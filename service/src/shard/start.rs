@@ -25,6 +25,7 @@ use super::stats::ShardStats;
 use super::tasks::Tasks;
 use super::waiters::Waiters;
 use crate::env::{Clock, SeededRng, os_random};
+use crate::keyring::Keyring;
 use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, QueueKind, Slot};
 use crate::model::receipt::ReceiptKey;
@@ -84,6 +85,8 @@ pub struct StartOptions {
     pub free_space: Option<FreeSpaceOptions>,
     /// Where checkpoints are kept; `None` where the store has no files.
     pub checkpoints: Option<PathBuf>,
+    /// The master keys.
+    pub keyring: Arc<Keyring>,
 }
 
 impl StartOptions {
@@ -103,6 +106,7 @@ impl StartOptions {
             parked_polls_max: 100_000,
             free_space: None,
             checkpoints: None,
+            keyring: Arc::new(Keyring::ephemeral()),
         }
     }
 }
@@ -357,6 +361,7 @@ impl Shards {
             watch: Mutex::new(watch),
             store,
             backups: options.checkpoints.map(Backups::new),
+            keyring: options.keyring,
             browser,
         };
         Ok((Shards { inner: Arc::new(inner) }, failure))
