@@ -90,19 +90,19 @@ struct SigningKey {
 }
 
 impl SigningKeys {
-    /// The keys that follow from master keys, by their ids: the current one first, then those that
-    /// older tokens are signed with.
-    pub fn derive<'k>(master_keys: impl IntoIterator<Item = (&'k str, &'k [u8; 32])>) -> SigningKeys {
-        let key = |(id, master): (&str, &[u8; 32])| {
-            let signing = hmac(master, &[b"stanchion session token"]);
+    /// The keys that follow from others, by their ids: the current one first, then those that older
+    /// tokens are signed with.
+    pub fn derive<'k>(keys: impl IntoIterator<Item = (&'k str, [u8; 32])>) -> SigningKeys {
+        let key = |(id, key): (&str, [u8; 32])| {
+            let signing = hmac(&key, &[b"stanchion session token"]);
             SigningKey {
                 id: id.into(),
                 encoding: EncodingKey::from_secret(&signing),
                 decoding: DecodingKey::from_secret(&signing),
-                secrets: hmac(master, &[b"stanchion session secret"]),
+                secrets: hmac(&key, &[b"stanchion session secret"]),
             }
         };
-        SigningKeys(master_keys.into_iter().map(key).collect())
+        SigningKeys(keys.into_iter().map(key).collect())
     }
 
     /// New credentials.
@@ -187,8 +187,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_700_000_000);
 
     fn keys(of: &[(&str, u8)]) -> SigningKeys {
-        let masters: Vec<(&str, [u8; 32])> = of.iter().map(|(id, byte)| (*id, [*byte; 32])).collect();
-        SigningKeys::derive(masters.iter().map(|(id, key)| (*id, key)))
+        SigningKeys::derive(of.iter().map(|(id, byte)| (*id, [*byte; 32])))
     }
 
     fn grant() -> Grant<'static> {

@@ -151,7 +151,7 @@ mod tests {
             session_s_max: 3600,
             trusts: vec![Trust::Token { issuer: "x".into(), claims: [].into() }],
         };
-        Sessions::new([role].into_iter().collect(), SigningKeys::derive([("a", &[key; 32])]))
+        Sessions::new([role].into_iter().collect(), SigningKeys::derive([("a", [key; 32])]))
     }
 
     fn begin(sessions: &Sessions, policy: Option<&str>) -> Issued {
