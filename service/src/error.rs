@@ -288,6 +288,8 @@ impl Error {
                 | Error::RequestExpired
                 | Error::InvalidClientTokenId
                 | Error::ExpiredToken
+                | Error::IdentityTokenExpired { .. }
+                | Error::InvalidIdentityToken(_)
         )
     }
 

@@ -97,9 +97,13 @@ fn serve(config: &Config) -> Result<(), String> {
             shards.stop().await;
             return Err(why);
         }
+        let stop = CancellationToken::new();
+        if let Err(why) = app.issuers.start(&stop).await {
+            shards.stop().await;
+            return Err(why);
+        }
         greet(config, &listeners)?;
 
-        let stop = CancellationToken::new();
         let failed = tokio::spawn(wait_for_the_end(failure, stop.clone()));
         server::serve(listeners, app.clone(), stop).await;
         shards.stop().await;

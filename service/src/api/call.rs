@@ -7,6 +7,9 @@ use std::sync::{Arc, OnceLock};
 use ipnet::IpNet;
 
 use crate::api::admission::{Admission, Bounds, Ticket};
+use crate::auth::oidc::Issuers;
+use crate::auth::session_token::SigningKeys;
+use crate::auth::sessions::Sessions;
 use crate::audit::{Audit, Record};
 use crate::auth::credentials::CredentialSource;
 use crate::auth::root::RootSource;
@@ -41,6 +44,10 @@ pub struct App {
     pub region: Region,
     /// What is put on record, if anything is.
     pub audit: OnceLock<Audit>,
+    /// Whose tokens are believed.
+    pub issuers: Issuers,
+    /// Roles, and who is in them.
+    pub sessions: Arc<Sessions>,
     /// The queues that the configuration file declares, and the template.
     pub declarations: Declarations,
     /// Whether a queue that somebody names and that does not exist is made, by the template.
@@ -77,6 +84,10 @@ impl App {
         if let Some(key) = config.auth.root.clone() {
             sources.push(Arc::new(RootSource::new(key, config.account.clone())));
         }
+        let identities = &config.identities;
+        let keys = SigningKeys::derive(shards.keyring().derive(b"for sessions"));
+        let sessions = Arc::new(Sessions::new(identities.roles.clone(), keys));
+        sources.push(sessions.clone());
         let verifier = match config.auth.mode() {
             AuthMode::Sigv4 => {
                 let only_region = limits.one_region.then(|| config.region.clone());
@@ -94,6 +105,8 @@ impl App {
             root: Arc::new(Caller::root(config.account.clone())),
             audit: OnceLock::new(),
             region: config.region.clone(),
+            issuers: Issuers::new(&identities.issuers),
+            sessions,
             declarations: config.declarations.clone(),
             create_on_use: config.create_queues_on_use,
             public_url: config.public_url.clone(),

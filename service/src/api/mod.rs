@@ -13,3 +13,4 @@ pub mod respond;
 pub mod server;
 pub mod sqs;
 pub mod stanchion;
+pub mod sts;

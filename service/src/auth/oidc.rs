@@ -57,28 +57,26 @@ pub struct WebIdentity {
 }
 
 impl Issuers {
-    /// The configured issuers. Files with keys are read; an error names the one that cannot be.
-    pub async fn open(options: &[IssuerOptions]) -> Result<Issuers, String> {
-        let mut issuers = BTreeMap::new();
-        for options in options {
-            let keys = FreshKeys::new(options.keys.clone());
-            // What is on the network may be there later.
+    /// The configured issuers, whose keys have not been read.
+    pub fn new(options: &[IssuerOptions]) -> Issuers {
+        let issuer = |options: &IssuerOptions| {
+            let keys = Arc::new(FreshKeys::new(options.keys.clone()));
+            (options.url.clone(), Issuer { options: options.clone(), keys })
+        };
+        Issuers(options.iter().map(issuer).collect())
+    }
+
+    /// Reads their keys, and keeps them fresh until told to stop. An error names the file that cannot
+    /// be read; what is on the network may be there later.
+    pub async fn start(&self, stop: &CancellationToken) -> Result<(), String> {
+        for Issuer { options, keys } in self.0.values() {
             if matches!(options.keys, KeySource::File(_)) {
                 let read = keys.read().await;
                 read.map_err(|why| format!("issuers.{}.jwks_file: {why}", options.name))?;
             }
-            let issuer = Issuer { options: options.clone(), keys: Arc::new(keys) };
-            issuers.insert(options.url.clone(), issuer);
+            tokio::spawn(keys.clone().keep(options.name.clone(), stop.clone()));
         }
-        Ok(Issuers(issuers))
-    }
-
-    /// Keeps their keys fresh until told to stop.
-    pub fn keep_fresh(&self, stop: &CancellationToken) {
-        for issuer in self.0.values() {
-            let name = issuer.options.name.clone();
-            tokio::spawn(issuer.keys.clone().keep(name, stop.clone()));
-        }
+        Ok(())
     }
 
     /// Whom a token is about, if one of the issuers made it, for us, and it is good now (`now` since
@@ -242,8 +240,8 @@ mod tests {
             algorithms: algorithms.to_vec(),
             keys: KeySource::File(file.path().into()),
         };
-        let issuers = Issuers::open(&[options]).await.unwrap();
-        issuers.keep_fresh(&CancellationToken::new());
+        let issuers = Issuers::new(&[options]);
+        issuers.start(&CancellationToken::new()).await.unwrap();
         (issuers, file)
     }
 
@@ -377,7 +375,7 @@ mod tests {
             algorithms: ALGORITHMS.into(),
             keys: KeySource::File("/nowhere/jwks.json".into()),
         };
-        let error = Issuers::open(&[options]).await.unwrap_err();
+        let error = Issuers::new(&[options]).start(&CancellationToken::new()).await.unwrap_err();
         assert!(error.starts_with("issuers.cluster.jwks_file: /nowhere/jwks.json: "), "{error}");
     }
 
