@@ -15,3 +15,4 @@ mod operations;
 mod readme;
 mod redrive;
 mod server;
+mod sts;

@@ -75,7 +75,7 @@ impl Action for AssumeRole {
             let text = format!(
                 "User: {arn} is not authorized to perform: sts:AssumeRole on resource: {role}"
             );
-            Error::AccessDenied(text)
+            Error::AccessDenied(text.into())
         };
         call.ask_for_role(wish.role).map_err(|_| refused())?;
         let external_id = (!external_id.is_empty()).then_some(external_id);

@@ -18,3 +18,6 @@ pub const ACTIONS: &[Row] = &[
     row::<assume_role_with_web_identity::AssumeRoleWithWebIdentity>(),
     row::<get_caller_identity::GetCallerIdentity>(),
 ];
+
+#[cfg(test)]
+mod tests;

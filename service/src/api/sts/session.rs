@@ -121,7 +121,7 @@ pub(super) struct Granted {
 /// What requests of a session are to be signed with.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct Credentials {
+pub(super) struct Credentials {
     access_key_id: String,
     secret_access_key: String,
     session_token: String,
@@ -138,7 +138,7 @@ impl std::fmt::Debug for Credentials {
 /// Who somebody is that has taken a role.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub struct AssumedRoleUser {
+pub(super) struct AssumedRoleUser {
     assumed_role_id: String,
     arn: String,
 }

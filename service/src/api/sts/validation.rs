@@ -184,7 +184,9 @@ mod tests {
             (&ROLE_SESSION_NAME, "a".repeat(65)),
             (&POLICY, "x".repeat(2049)),
         ] {
-            let said = refusal(|validation| drop(validation.text(rule, Some(&value))));
+            let said = refusal(|validation| {
+                validation.text(rule, Some(&value));
+            });
             assert!(said.contains("less than or equal to"), "{said}");
             assert!(said.len() < 1000);
         }
@@ -198,8 +200,9 @@ mod tests {
 
     #[test]
     fn a_token_is_not_repeated() {
-        let said =
-            refusal(|validation| drop(validation.text(&WEB_IDENTITY_TOKEN, Some("abc"))));
+        let said = refusal(|validation| {
+            validation.text(&WEB_IDENTITY_TOKEN, Some("abc"));
+        });
         assert!(!said.contains("abc"), "{said}");
     }
 }
