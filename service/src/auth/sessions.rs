@@ -18,7 +18,6 @@ use crate::model::policy::document::Document;
 const GENERATION_MAX: usize = 2048;
 
 /// The source of temporary credentials.
-#[derive(Debug)]
 pub struct Sessions {
     roles: Roles,
     keys: SigningKeys,
@@ -28,13 +27,12 @@ pub struct Sessions {
 /// Tokens that have been verified, by their access keys, so that the next request with one need not
 /// do it again. When the younger generation is full it becomes the older one, which is forgotten:
 /// what is in use is soon back. The lock is held for a look, or to put something in.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Seen {
     younger: HashMap<String, Arc<Session>>,
     older: HashMap<String, Arc<Session>>,
 }
 
-#[derive(Debug)]
 struct Session {
     token: Box<str>,
     expires: Duration,

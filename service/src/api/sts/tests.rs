@@ -11,6 +11,7 @@ use crate::api::call::{App, Call, Origin};
 use crate::api::protocol::query::Form;
 use crate::api::protocol::{Input, Protocol};
 use crate::auth::credentials::CredentialSource;
+use crate::auth::signature::verify::Verifier;
 use crate::config::CommandLine;
 use crate::env::{Clock, SystemClock};
 use crate::error::Error;
@@ -53,7 +54,7 @@ impl World {
         let options = StartOptions::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock));
         let (shards, _failure) = Shards::start(options).unwrap();
         let mut app = App::new(&line.config, shards);
-        Arc::get_mut(&mut app).unwrap().authorises = true;
+        Arc::get_mut(&mut app).unwrap().verifier = Some(Verifier::new(Vec::new(), None));
         World(app)
     }
 
