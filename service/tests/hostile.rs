@@ -106,9 +106,8 @@ fn the_seeds_are_what_they_seem() {
     assert!(key.open(&text, Slot(0), QueueId(0)).is_ok());
     assert!(stored().len() > 20);
     let sessions = SigningKeys::derive([targets::SESSION_KEY]);
-    let opens = |seed: &Vec<u8>| {
-        sessions.open(&String::from_utf8_lossy(seed), Duration::ZERO).is_ok()
-    };
+    let opens =
+        |seed: &Vec<u8>| sessions.open(&String::from_utf8_lossy(seed), Duration::ZERO).is_ok();
     assert!(files("jwt").iter().any(opens));
     for target in ["json", "query", "policy"] {
         assert!(!files(target).is_empty(), "{target}");

@@ -116,7 +116,9 @@ fn root_key(folder: &Path) -> PathBuf {
 
 fn escape(text: &str) -> String {
     let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+            char::from(byte).to_string()
+        }
         byte => format!("%{byte:02X}"),
     };
     text.bytes().map(escape).collect()
@@ -143,9 +145,9 @@ fn token(changes: Value) -> String {
 /// What stands between a tag and its end.
 fn element(answer: &Answer, name: &str) -> String {
     let text = String::from_utf8_lossy(&answer.body);
-    let inner = text.split_once(&format!("<{name}>")).and_then(|(_, rest)| {
-        Some(rest.split_once(&format!("</{name}>"))?.0.to_owned())
-    });
+    let inner = text
+        .split_once(&format!("<{name}>"))
+        .and_then(|(_, rest)| Some(rest.split_once(&format!("</{name}>"))?.0.to_owned()));
     inner.unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
@@ -225,7 +227,9 @@ async fn whoever_may_not_is_told_why_as_sts_tells_it() {
         let answer = world.assume(&token, &[]).await;
         assert_eq!((answer.status, &*element(&answer, "Code")), (status, code));
         let text = String::from_utf8_lossy(&answer.body).into_owned();
-        assert!(text.contains("<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">"));
+        assert!(
+            text.contains("<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">")
+        );
         assert!(!text.contains("Detail"), "{text}");
     }
     let good = token(json!({}));
@@ -268,7 +272,8 @@ async fn a_new_key_of_the_issuer_is_noticed() {
 fn a_file_of_keys_that_is_none_keeps_the_server_from_starting() {
     let folder = Arc::new(TempDir::new().expect("a scratch folder can be made"));
     let config = folder.path().join("stanchion.toml");
-    let text = "[issuers.cluster]\nurl = 'x'\naudiences = ['x']\njwks_file = '/nowhere/jwks.json'\n";
+    let text =
+        "[issuers.cluster]\nurl = 'x'\naudiences = ['x']\njwks_file = '/nowhere/jwks.json'\n";
     fs::write(&config, text).expect("the folder takes a file");
     let data = Arc::new(TempDir::new().expect("a scratch folder can be made"));
     let args = ["--config", config.to_str().expect("a path of ours")];

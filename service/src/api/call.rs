@@ -7,12 +7,12 @@ use std::sync::{Arc, OnceLock};
 use ipnet::IpNet;
 
 use crate::api::admission::{Admission, Bounds, Ticket};
-use crate::auth::oidc::Issuers;
-use crate::auth::session_token::SigningKeys;
-use crate::auth::sessions::Sessions;
 use crate::audit::{Audit, Record};
 use crate::auth::credentials::CredentialSource;
+use crate::auth::oidc::Issuers;
 use crate::auth::root::RootSource;
+use crate::auth::session_token::SigningKeys;
+use crate::auth::sessions::Sessions;
 use crate::auth::signature::verify::Verifier;
 use crate::config::auth::AuthMode;
 use crate::config::{Config, Durability};

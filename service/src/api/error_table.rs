@@ -111,6 +111,7 @@ table! {
         MissingAction                    => row(COMMON, "UnknownOperationException",            "MissingAction",               404),
         MalformedQueryString(_)          => row(COMMON, "MalformedQueryStringException",        "MalformedQueryString",        404),
         MalformedInput(_)                => row(COMMON, "SerializationException",               "MalformedInput",              400),
+        AccessDenied(_)                  => row(COMMON, "AccessDeniedException",                "AccessDenied",                403),
         MissingAuthenticationToken       => row(COMMON, "MissingAuthenticationTokenException",  "MissingAuthenticationToken",  403),
         IncompleteSignature(_)           => row(COMMON, "IncompleteSignatureException",         "IncompleteSignature",         400),
         InvalidClientTokenId             => row(COMMON, "UnrecognizedClientException",          "InvalidClientTokenId",        403),

@@ -107,7 +107,8 @@ async fn tls(ca_file: Option<PathBuf>) -> Result<ClientConfig, String> {
     let roots = tokio::task::spawn_blocking(move || roots(ca_file.as_deref())).await;
     let roots = roots.map_err(failed("certificates"))??;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(failed("TLS"))?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

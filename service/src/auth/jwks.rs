@@ -69,9 +69,11 @@ impl KeySet {
         let keys = raw.keys.into_iter().take(KEYS_MAX).filter_map(VerifyingKey::parse);
         let keys: Vec<_> = keys.collect();
         match keys.is_empty() {
-            true => Err("it has no public key of RSA (2048 to 4096 bits), P-256, P-384 or Ed25519 \
+            true => {
+                Err("it has no public key of RSA (2048 to 4096 bits), P-256, P-384 or Ed25519 \
                          for signatures"
-                .into()),
+                    .into())
+            }
             false => Ok(KeySet(keys)),
         }
     }
@@ -194,7 +196,8 @@ mod tests {
         let secret = json!([{"kty": "oct", "k": "c2VjcmV0", "kid": "a"}]);
         assert!(set(secret).unwrap_err().contains("no public key"));
         let jwks: Value = serde_json::from_str(test_keys::JWKS).unwrap();
-        let odd = json!([null, {"kty": "EC", "crv": "secp256k1", "x": "", "y": ""}, jwks["keys"][0]]);
+        let odd =
+            json!([null, {"kty": "EC", "crv": "secp256k1", "x": "", "y": ""}, jwks["keys"][0]]);
         assert!(set(odd).is_ok());
         let long = format!("{}{}", test_keys::JWKS, " ".repeat(SET_BYTES_MAX));
         assert!(KeySet::parse(long.as_bytes()).unwrap_err().contains("longer"));

@@ -2,15 +2,15 @@
 
 pub mod claims;
 pub mod credentials;
-pub mod root;
-pub mod signature;
 pub mod fetch;
 pub mod fresh_keys;
 pub mod ids;
 pub mod jwks;
 pub mod oidc;
 pub mod roles;
+pub mod root;
 pub mod session_token;
 pub mod sessions;
+pub mod signature;
 #[cfg(test)]
 pub(crate) mod test_keys;

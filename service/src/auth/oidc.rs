@@ -129,7 +129,9 @@ impl Issuer {
         }
         let key = self.keys.find(header.kid.as_deref(), header.alg).await;
         let key = key.map_err(|why| match why {
-            NoKey::Unknown => invalid("Couldn't retrieve verification key from your identity provider"),
+            NoKey::Unknown => {
+                invalid("Couldn't retrieve verification key from your identity provider")
+            }
             NoKey::NotRead => Error::IdpCommunicationError,
         })?;
         let mut validation = Validation::new(header.alg);
@@ -252,9 +254,13 @@ mod tests {
     #[tokio::test]
     async fn an_issuer_vouches_for_somebody() {
         let (issuers, _file) = issuers(&ALGORITHMS).await;
-        for algorithm in
-            [Algorithm::RS256, Algorithm::RS512, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA]
-        {
+        for algorithm in [
+            Algorithm::RS256,
+            Algorithm::RS512,
+            Algorithm::PS256,
+            Algorithm::ES256,
+            Algorithm::EdDSA,
+        ] {
             let found = issuers.verify(&sign(&claims(), algorithm), NOW).await.unwrap();
             assert_eq!((&*found.issuer, &*found.issuer_url), ("cluster", URL));
             assert_eq!(found.subject, "system:serviceaccount:shop:orders");
@@ -277,7 +283,8 @@ mod tests {
             (json!({"exp": -1}), false),
             (json!({"exp": null}), false),
         ] {
-            let verified = issuers.verify(&sign(&with(changes.clone()), Algorithm::ES256), NOW).await;
+            let verified =
+                issuers.verify(&sign(&with(changes.clone()), Algorithm::ES256), NOW).await;
             assert_eq!(verified.is_ok(), good, "{changes}: {verified:?}");
         }
         let late = sign(&with(json!({"exp": now})), Algorithm::ES256);
@@ -289,7 +296,10 @@ mod tests {
     async fn a_token_must_be_of_a_known_issuer_and_for_us() {
         let (issuers, _file) = issuers(&ALGORITHMS).await;
         for (changes, why) in [
-            (json!({"iss": "https://other.example"}), "provider found in your account for https://o"),
+            (
+                json!({"iss": "https://other.example"}),
+                "provider found in your account for https://o",
+            ),
             (json!({"iss": "https://issuer.example/"}), "provider found"),
             (json!({"iss": [URL]}), "not a valid JWT"),
             (json!({"iss": null}), "not a valid JWT"),

@@ -197,8 +197,8 @@ mod tests {
         };
         let here = caller(user(ACCOUNT));
         let there = caller(user("111111111111"));
-        let session = caller(role(Trust::Principals { principals: vec![], external_id: None })
-            .session("s"));
+        let session =
+            caller(role(Trust::Principals { principals: vec![], external_id: None }).session("s"));
         for (principal, trusted, refused) in [
             (ACCOUNT, &[&here, &session][..], &[&there][..]),
             ("arn:aws:iam::000000000000:root", &[&here, &session], &[&there]),

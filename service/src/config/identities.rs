@@ -56,9 +56,8 @@ impl Identities {
             return Err(format!("issuers.{name}.url: there are two issuers with {url}."));
         }
         let roles = entries("roles", tables.roles)?;
-        let roles: Roles = roles
-            .map(|entry| role(&entry?, account, &issuers))
-            .collect::<Result<_, String>>()?;
+        let roles: Roles =
+            roles.map(|entry| role(&entry?, account, &issuers)).collect::<Result<_, String>>()?;
         Ok(Identities { issuers, roles })
     }
 }
@@ -199,8 +198,9 @@ fn role(entry: &Entry, account: &AccountId, issuers: &[IssuerOptions]) -> Result
     }
     let raw: RawRole = entry.read()?;
     let account = match raw.account {
-        Some(text) => AccountId::parse(&text)
-            .ok_or_else(|| format!("{at}.account: {text} is not accepted; twelve digits, please."))?,
+        Some(text) => AccountId::parse(&text).ok_or_else(|| {
+            format!("{at}.account: {text} is not accepted; twelve digits, please.")
+        })?,
         None => account.clone(),
     };
     let session_s_max = raw.max_session_s.unwrap_or(SESSION_S_DEFAULT);

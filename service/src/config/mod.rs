@@ -4,9 +4,9 @@
 //! Each option is declared once, as a flag. The environment and the file are laid under the flags as
 //! their defaults, so that all three are parsed, checked and refused alike.
 
+pub mod atrest;
 pub mod audit;
 pub mod auth;
-pub mod atrest;
 pub mod identities;
 
 use std::ffi::OsString;
@@ -18,9 +18,9 @@ use clap::builder::{BoolishValueParser, OsStr, RangedU64ValueParser};
 use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use self::atrest::AtRest;
 use self::audit::AuditOptions;
 use self::auth::AuthOptions;
-use self::atrest::AtRest;
 use crate::config::identities::{Identities, IdentityTables};
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};

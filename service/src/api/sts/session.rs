@@ -11,9 +11,7 @@ use crate::auth::roles::Role;
 use crate::auth::session_token::Grant;
 use crate::env::{Clock, SystemClock};
 use crate::error::Error;
-use crate::limits::{
-    SESSION_POLICY_BYTES_MAX, SESSION_S_DEFAULT, SESSION_S_MAX, SESSION_S_MIN,
-};
+use crate::limits::{SESSION_POLICY_BYTES_MAX, SESSION_S_DEFAULT, SESSION_S_MAX, SESSION_S_MIN};
 use crate::model::calendar;
 use crate::model::policy::document::Document;
 
@@ -73,7 +71,8 @@ impl<'a> Wish<'a> {
         let max = role.session_s_max;
         let duration_s = self.duration_s.unwrap_or(SESSION_S_DEFAULT.min(max).min(at_most_s));
         if duration_s > max {
-            let text = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
+            let text =
+                "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.";
             return Err(Error::ValidationError(text.into()));
         }
         if duration_s > at_most_s {

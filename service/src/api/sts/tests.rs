@@ -95,8 +95,9 @@ fn account(text: &str) -> AccountId {
 fn user(of: &str, name: &str, action: &str) -> Caller {
     let id = "AIDAX".into();
     let identity = Identity::User { account: account(of), name: name.into(), id };
-    let policy =
-        format!(r#"{{"Statement":{{"Effect":"Allow","Action":"{action}","Resource":"{READER}"}}}}"#);
+    let policy = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Action":"{action}","Resource":"{READER}"}}}}"#
+    );
     let policies = vec![Arc::new(Document::parse(&policy).unwrap())];
     Caller { identity, policies, ..Caller::anonymous() }
 }
@@ -113,11 +114,7 @@ async fn everybody_who_signs_learns_who_they_are() {
     for (caller, arn, id) in [
         (&root, "arn:aws:iam::000000000000:root", OWN),
         (&user(OTHER, "ann", "x:y"), "arn:aws:iam::222222222222:user/ann", "AIDAX"),
-        (
-            &session,
-            "arn:aws:sts::000000000000:assumed-role/reader/s-1",
-            &format!("{role_id}:s-1"),
-        ),
+        (&session, "arn:aws:sts::000000000000:assumed-role/reader/s-1", &format!("{role_id}:s-1")),
     ] {
         let answer = world.act(caller, "GetCallerIdentity", "").await.unwrap();
         let account = caller.account().unwrap().as_str();
@@ -135,11 +132,9 @@ async fn a_role_is_for_whom_it_trusts_and_whose_policies_allow_it() {
         let world = &world;
         async move { world.assume(&caller, READER, "").await }
     };
-    for caller in [
-        Caller::root(account(OWN)),
-        user(OWN, "jo", "sts:AssumeRole"),
-        user(OTHER, "ann", "sts:*"),
-    ] {
+    for caller in
+        [Caller::root(account(OWN)), user(OWN, "jo", "sts:AssumeRole"), user(OTHER, "ann", "sts:*")]
+    {
         let answer = taken(caller).await.unwrap();
         assert_eq!(
             answer["AssumedRoleUser"]["Arn"],
@@ -156,8 +151,9 @@ async fn a_role_is_for_whom_it_trusts_and_whose_policies_allow_it() {
     ] {
         let arn = caller.arn().unwrap();
         let refused = taken(caller).await.unwrap_err();
-        let text =
-            format!("User: {arn} is not authorized to perform: sts:AssumeRole on resource: {READER}");
+        let text = format!(
+            "User: {arn} is not authorized to perform: sts:AssumeRole on resource: {READER}"
+        );
         assert_eq!(refused.to_string(), text);
     }
     let missing = READER.replace("reader", "nobody");
@@ -176,11 +172,8 @@ async fn what_is_taken_opens_as_the_role() {
     assert_eq!(answer["PackedPolicySize"], 4);
     let credentials = &answer["Credentials"];
     let text = |name: &str| credentials[name].as_str().unwrap();
-    let found = world.0.sessions.find(
-        text("AccessKeyId"),
-        Some(text("SessionToken")),
-        SystemClock.wall(),
-    );
+    let found =
+        world.0.sessions.find(text("AccessKeyId"), Some(text("SessionToken")), SystemClock.wall());
     let found = found.unwrap().unwrap();
     assert_eq!(&*found.secret.0, text("SecretAccessKey"));
     assert_eq!(found.caller.arn().as_deref(), answer["AssumedRoleUser"]["Arn"].as_str());
