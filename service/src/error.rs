@@ -130,9 +130,15 @@ pub enum Error {
     /// Too many of something: messages in flight, policy statements.
     #[error("{0}")]
     OverLimit(Cow<'static, str>),
+    /// `strict` limits: a queue whose `KmsMasterKeyId` no master key answers to.
+    #[error("Invalid keyId '{0}'")]
+    KmsNotFound(String),
     /// A send to a queue that an operator has paused.
     #[error("The queue is paused and takes no messages at present. Try again later.")]
     QueuePaused,
+    /// More requests than the configuration allows an access key, or of a queue; carries which.
+    #[error("Rate exceeded: too many requests of this {0}. Try again later.")]
+    RequestThrottled(&'static str),
     /// A batch without entries; carries the entry's type name.
     #[error("There should be at least one {0} in the request.")]
     EmptyBatchRequest(&'static str),

@@ -5,6 +5,7 @@
 //! too. Without, the server has a key of its own, made at its first start beside the store
 //! (`files.rs`), and seals with it no more than must never lie about readable.
 
+pub mod data_key;
 mod files;
 mod parse;
 

@@ -41,7 +41,8 @@ pub(crate) fn restore(config: &Config, from: &Path) -> Result<(), String> {
 pub(crate) fn verify(config: &Config) -> Result<(), String> {
     let view =
         RocksView::open(&config.data, &rocks_options(config)).map_err(|error| error.to_string())?;
-    let report = verify::verify(&view);
+    let keyring = config.at_rest.keyring_as_is(&config.data)?;
+    let report = verify::verify(&view, &keyring);
     let folder = config.data.display();
     let counts = report.counts;
     let mut text = format!("{folder}\n");

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use stanchion_service::env::ManualClock;
+use stanchion_service::keyring::{Keyring, parse_keys};
 use stanchion_service::model::attributes::QueueSettings;
 use stanchion_service::model::digest::md5_of_body;
 use stanchion_service::model::message::{Attributes, Content, NewMessage};
 use stanchion_service::model::queue::{AccountId, QueueKey, QueueName, Region};
 use stanchion_service::model::rows::{DeliveryRow, Lane, Place, RowKey};
 use stanchion_service::model::time::{Millis, Timestamp};
+use stanchion_service::model::user::{Owner, Policies, UserKey, UserName};
 use stanchion_service::shard::handle::{ReceiveRequest, Shards, Tags};
 use stanchion_service::shard::start::StartOptions;
 use stanchion_service::store::codec::{decode, encode};
@@ -44,11 +46,22 @@ fn message(body: &'static str, group: Option<&str>, delay_s: u32) -> NewMessage 
     NewMessage { content, delay: (delay_s > 0).then(|| Millis::from_secs(delay_s)) }
 }
 
+fn user() -> UserKey {
+    UserKey { account: key("q").account, name: UserName::parse("jane").unwrap() }
+}
+
 /// What a server leaves behind: a queue of each kind, with messages in every state.
 async fn folder() -> MemoryStore {
+    folder_of(Keyring::ephemeral()).await
+}
+
+async fn folder_of(keyring: Keyring) -> MemoryStore {
     let store = MemoryStore::new();
     let clock = Arc::new(ManualClock::at(Duration::from_secs(1_800_000_000)));
-    let options = StartOptions::new(Arc::new(store.clone()), clock.clone());
+    let options = StartOptions {
+        keyring: Arc::new(keyring),
+        ..StartOptions::new(Arc::new(store.clone()), clock.clone())
+    };
     let (shards, _failure) = Shards::start(options).unwrap();
     for name in ["plain", "fair", "line.fifo"] {
         let settings = QueueSettings::new(key(name).name.kind());
@@ -75,6 +88,8 @@ async fn folder() -> MemoryStore {
     // The first delay ends.
     clock.advance(Duration::from_secs(6));
     receive("fair").await;
+    shards.create_access_key(Owner::User(user()), Policies::new()).await.unwrap();
+    shards.create_access_key(Owner::Root(user().account), Policies::new()).await.unwrap();
     // Ends at once: what is there did not die anywhere.
     shards.start_move_task(&key("fair"), None, None).await.unwrap();
     shards.stop().await;
@@ -82,7 +97,7 @@ async fn folder() -> MemoryStore {
 }
 
 fn look(store: &MemoryStore) -> Report {
-    verify(&*store.snapshot().unwrap())
+    verify(&*store.snapshot().unwrap(), &Keyring::ephemeral())
 }
 
 type Row = (Key, Bytes);
@@ -170,6 +185,7 @@ async fn a_missing_row_of_the_catalogue_is_found() {
         ((|row| matches!(row, StateKey::Server)) as fn(&StateKey) -> bool, "own record"),
         (|row| matches!(row, StateKey::Queue(_)), "no such queue"),
         (|row| matches!(row, StateKey::Hint(_)), "and 0 are noted"),
+        (|row| matches!(row, StateKey::User(_)), "no such user"),
     ] {
         let store = folder().await;
         let (row, _) = find_state(&store, wanted);
@@ -240,4 +256,35 @@ async fn faults_beyond_a_hundred_are_counted_and_not_told() {
     }
     let report = look(&store);
     assert_eq!((report.faults, report.told.len()), (150, 100));
+}
+
+/// One master key with this id.
+fn keyring(id: &str) -> Keyring {
+    let secret = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
+    let file = format!("current = '{id}'\n[[keys]]\nid = '{id}'\nsecret = '{secret}'");
+    Keyring::new(Some(parse_keys(&file).unwrap()), None)
+}
+
+#[tokio::test]
+async fn what_is_encrypted_is_looked_through_with_its_master_keys() {
+    let store = folder_of(keyring("k1")).await;
+    let look = |id: &str| verify(&*store.snapshot().unwrap(), &keyring(id));
+    let report = look("k1");
+    assert_eq!((report.told, report.counts.messages), (vec![], 10));
+    // Three queues and what is under way: once each, and not every message.
+    let report = look("k2");
+    assert_eq!(report.faults, 4);
+    let named = |told: &String| told.contains("the master key k1, which is not configured");
+    assert!(report.told.iter().all(named), "{:?}", report.told);
+
+    let message = rows(&store).into_iter().find(|(key, _)| key.space == Space::Messages);
+    let (key, value) = message.unwrap();
+    let mut value = value.to_vec();
+    let at = value.len() - 50;
+    value[at] ^= 1;
+    let ops = vec![Op::Put(key, value.into())];
+    store.commit(Batch { ops }, Durability::Synced).unwrap();
+    let report = verify(&*store.snapshot().unwrap(), &keyring("k1"));
+    assert_eq!(report.faults, 1, "{:?}", report.told);
+    assert!(report.told[0].contains("not what was sealed with this key"), "{:?}", report.told);
 }

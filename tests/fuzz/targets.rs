@@ -21,9 +21,14 @@ use stanchion_service::api::sts::assume_role_with_web_identity::AssumeRoleWithWe
 use stanchion_service::auth::jwks::KeySet;
 use stanchion_service::auth::session_token::SigningKeys;
 use stanchion_service::error::Error;
+use stanchion_service::model::caller::Caller;
 use stanchion_service::model::fifo::GroupHash;
+use stanchion_service::model::policy::actions::Permission;
+use stanchion_service::model::policy::context::Context;
+use stanchion_service::model::policy::evaluate::{Question, Resource, decide};
+use stanchion_service::model::policy::identity_policy::IdentityPolicy;
 use stanchion_service::model::policy::queue_policy::QueuePolicy;
-use stanchion_service::model::queue::{QueueId, Slot};
+use stanchion_service::model::queue::{QueueId, QueueKey, Slot};
 use stanchion_service::model::receipt::ReceiptKey;
 use stanchion_service::model::rows::{DedupRow, DeliveryRow, GroupRow, HintRow, MessageRow};
 use stanchion_service::model::task::MoveTask;
@@ -31,7 +36,7 @@ use stanchion_service::store::codec::{Value, decode, encode};
 use stanchion_service::store::keys;
 use stanchion_service::store::payload::{decode_payload, encode_payload};
 use stanchion_service::store::values::{
-    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow,
+    AccessKeyRow, DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow, UserRow,
 };
 use stanchion_service::store::{Key, Space};
 
@@ -91,11 +96,30 @@ pub(crate) fn receipt(bytes: &[u8]) {
     }
 }
 
-/// A policy that a client wants a queue to have.
+/// A policy that a client wants a queue, or a user, to have.
 pub(crate) fn policy(bytes: &[u8]) {
+    if let Ok(policy) = IdentityPolicy::parse(&String::from_utf8_lossy(bytes), "Policy") {
+        assert_eq!(IdentityPolicy::stored(policy.text()), Some(policy));
+    }
     if let Ok(policy) = QueuePolicy::parse(&String::from_utf8_lossy(bytes)) {
         let again = QueuePolicy::parse(policy.text()).expect("what was taken is taken again");
         assert_eq!(again.document(), policy.document());
+        let queue = QueueKey::parse_arn("arn:aws:sqs:us-east-1:000000000000:q").expect("an ARN");
+        for caller in [Caller::anonymous(), Caller::root(queue.account.clone())] {
+            let resource = Resource::Queue { key: &queue, policy: Some(policy.document()) };
+            let permission = Permission::sqs("SendMessage");
+            let question = Question { caller: &caller, permission, resource, context: &Echo };
+            assert_eq!(decide(&question), decide(&question));
+        }
+    }
+}
+
+/// A request that has every key there is, each with itself as its value.
+struct Echo;
+
+impl Context for Echo {
+    fn values(&self, key: &str) -> Vec<String> {
+        vec![key.into()]
     }
 }
 
@@ -114,6 +138,7 @@ pub(crate) fn jwt(bytes: &[u8]) {
 
 /// A key or a value that the store finds on the disk.
 pub(crate) fn rows(bytes: &[u8]) {
+    value::<AccessKeyRow>(bytes);
     value::<Option<GroupHash>>(bytes);
     value::<()>(bytes);
     value::<DeadRow>(bytes);
@@ -129,8 +154,9 @@ pub(crate) fn rows(bytes: &[u8]) {
     value::<ServerRow>(bytes);
     value::<TombstoneRow>(bytes);
     value::<TurnRow>(bytes);
-    if let Ok((id, content)) = decode_payload(Bytes::copy_from_slice(bytes)) {
-        assert_eq!(decode_payload(encode_payload(&id, &content)), Ok((id, content)));
+    value::<UserRow>(bytes);
+    if let Ok((id, content)) = decode_payload(Bytes::copy_from_slice(bytes), None) {
+        assert_eq!(decode_payload(encode_payload(&id, &content, None), None), Ok((id, content)));
     }
 
     for space in [Space::Messages, Space::State] {
@@ -146,6 +172,8 @@ pub(crate) fn rows(bytes: &[u8]) {
     let _ = keys::parse_dead_key(bytes).map(|(slot, of)| same(keys::dead_key(slot, of)));
     let _ = keys::parse_outbox_key(bytes).map(|of| same(keys::outbox_key(&of)));
     let _ = keys::parse_task_key(bytes).map(|of| same(keys::task_key(&of)));
+    let _ = keys::parse_user_key(bytes).map(|of| same(keys::user_key(&of)));
+    let _ = keys::parse_access_key_key(bytes).map(|of| same(keys::access_key_key(&of)));
     let _ = keys::parse_turn_key(bytes).map(|of| same(keys::turn_key(of)));
 }
 

@@ -28,8 +28,16 @@ pub struct Server {
     args: Vec<String>,
     preload: Option<PathBuf>,
     child: Child,
-    address: SocketAddr,
+    endpoint: Endpoint,
     output: Output,
+}
+
+/// Where a server said it listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Endpoint {
+    /// `http` or `https`.
+    scheme: &'static str,
+    address: SocketAddr,
 }
 
 /// A server that ended instead of starting.
@@ -79,8 +87,8 @@ impl Server {
         preload: Option<PathBuf>,
     ) -> Result<Server, Refused> {
         let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let (child, address, output) = launch(folder.path(), &args, preload.as_deref())?;
-        Ok(Server { folder, args, preload, child, address, output })
+        let (child, endpoint, output) = launch(folder.path(), &args, preload.as_deref())?;
+        Ok(Server { folder, args, preload, child, endpoint, output })
     }
 
     /// Starts again on the same folder with the same arguments, on a new port, after
@@ -91,11 +99,11 @@ impl Server {
     pub fn start_again(&mut self) {
         let ended = self.child.try_wait().expect("the server is our child");
         assert!(ended.is_some(), "the server still runs");
-        let (child, address, output) =
+        let (child, endpoint, output) =
             launch(self.folder.path(), &self.args, self.preload.as_deref()).unwrap_or_else(
                 |refused| panic!("no restart: {}\n{}", refused.status, refused.output),
             );
-        (self.child, self.address, self.output) = (child, address, output);
+        (self.child, self.endpoint, self.output) = (child, endpoint, output);
     }
 
     /// SIGKILL: what it had not written is gone.
@@ -108,6 +116,12 @@ impl Server {
     pub fn ask_to_stop(&self) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).expect("the server can be signalled");
+    }
+
+    /// Sends SIGHUP, at which files are read again.
+    pub fn hang_up(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::HUP).expect("the server can be signalled");
     }
 
     /// SIGTERM, and how the server ended.
@@ -141,12 +155,12 @@ impl Server {
 
     /// The address it said it listens on.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.endpoint.address
     }
 
     /// The endpoint to give to a client.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.endpoint.scheme, self.endpoint.address)
     }
 
     /// The data folder.
@@ -192,7 +206,7 @@ fn launch(
     folder: &Path,
     args: &[String],
     preload: Option<&Path>,
-) -> Result<(Child, SocketAddr, Output), Refused> {
+) -> Result<(Child, Endpoint, Output), Refused> {
     let mut child = Command::new("sh")
         // A write beyond the limit of `fail_writes` is to fail rather than to end the process.
         .args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#])
@@ -208,7 +222,7 @@ fn launch(
         .spawn()
         .expect("stanchiond can be run");
 
-    let (found, address) = mpsc::channel();
+    let (found, endpoint) = mpsc::channel();
     let output = Output::default();
     let readers = [
         output.follow(child.stdout.take().expect("stdout is piped"), found.clone()),
@@ -217,21 +231,22 @@ fn launch(
 
     let deadline = Instant::now() + PATIENCE;
     // Both senders are gone, and the wait over, as soon as the process has ended.
-    let Ok(address) = address.recv_timeout(PATIENCE) else {
+    let Ok(endpoint) = endpoint.recv_timeout(PATIENCE) else {
         let status = ended(&mut child).expect("a server that names no address has ended");
         for reader in readers {
             reader.join().expect("reading does not panic");
         }
         return Err(Refused { status, output: output.text() });
     };
-    while http::get_blocking(address, "/ready").is_err() {
+    // Over TLS the banner has to do: what connects after it waits until it is served.
+    while endpoint.scheme == "http" && http::get_blocking(endpoint.address, "/ready").is_err() {
         assert!(Instant::now() < deadline, "it does not answer:\n{}", output.text());
         if let Some(status) = child.try_wait().expect("the server is our child") {
             return Err(Refused { status, output: output.text() });
         }
         thread::sleep(Duration::from_millis(5));
     }
-    Ok((child, address, output))
+    Ok((child, endpoint, output))
 }
 
 fn ended(child: &mut Child) -> Option<ExitStatus> {
@@ -254,18 +269,18 @@ impl Output {
         self.0.lock().expect("no reader panics while it appends").clone()
     }
 
-    /// Collects one stream, and sends the first address found in it.
+    /// Collects one stream, and sends the first endpoint found in it.
     fn follow(
         &self,
         stream: impl Read + Send + 'static,
-        found: mpsc::Sender<SocketAddr>,
+        found: mpsc::Sender<Endpoint>,
     ) -> thread::JoinHandle<()> {
         let output = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                if let Some(address) = address_in(&line) {
+                if let Some(endpoint) = endpoint_in(&line) {
                     // Nobody listens any more once the first one is known.
-                    let _ = found.send(address);
+                    let _ = found.send(endpoint);
                 }
                 let mut text = output.0.lock().expect("no reader panics while it appends");
                 writeln!(text, "{line}").expect("a string takes any text");
@@ -274,11 +289,12 @@ impl Output {
     }
 }
 
-/// The loopback address in a line that has `http://127.0.0.1:PORT` in it.
-fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://127.0.0.1:")?;
+/// The endpoint in a line that has `http://127.0.0.1:PORT` in it, or `https` instead.
+fn endpoint_in(line: &str) -> Option<Endpoint> {
+    let (before, rest) = line.split_once("://127.0.0.1:")?;
+    let scheme = ["https", "http"].into_iter().find(|scheme| before.ends_with(scheme))?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    Some(([127, 0, 0, 1], digits.parse().ok()?).into())
+    Some(Endpoint { scheme, address: ([127, 0, 0, 1], digits.parse().ok()?).into() })
 }
 
 #[cfg(test)]
@@ -286,11 +302,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_found_in_a_banner() {
-        let port = |line| address_in(line).map(|address| address.port());
-        assert_eq!(port("  listening on http://127.0.0.1:9324/"), Some(9324));
-        assert_eq!(port("http://127.0.0.1:1"), Some(1));
-        assert_eq!(port("http://[::1]:9324"), None);
-        assert_eq!(port("listening"), None);
+    fn the_endpoint_is_found_in_a_banner() {
+        let found = |line| endpoint_in(line).map(|found| (found.scheme, found.address.port()));
+        assert_eq!(found("  listening on http://127.0.0.1:9324/"), Some(("http", 9324)));
+        assert_eq!(found("https://127.0.0.1:1"), Some(("https", 1)));
+        assert_eq!(found("http://[::1]:9324"), None);
+        assert_eq!(found("listening"), None);
     }
 }

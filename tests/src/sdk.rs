@@ -4,10 +4,15 @@ use std::{collections::HashMap, fmt::Debug};
 
 use aws_sdk_sqs::{
     Client,
-    config::{BehaviorVersion, Credentials, Region, http::HttpResponse, retry::RetryConfig},
+    config::{
+        BehaviorVersion, Credentials, Region, SharedHttpClient, http::HttpResponse,
+        retry::RetryConfig,
+    },
     error::{ProvideErrorMetadata, SdkError},
     types::{Message, QueueAttributeName},
 };
+
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode};
 
 use crate::Server;
 
@@ -29,12 +34,30 @@ pub fn client(server: &Server) -> Client {
 
 /// The same, for whatever listens at an endpoint.
 pub fn client_at(endpoint: &str) -> Client {
+    client_over(aws_smithy_http_client::Builder::new().build_http(), endpoint)
+}
+
+/// The same, over TLS, for a server with a certificate of an authority (PEM).
+///
+/// # Panics
+/// When the certificate is none.
+pub fn client_trusting(authority: &str, server: &Server) -> Client {
+    let trusted = TrustStore::empty().with_pem_certificate(authority);
+    let context = TlsContext::builder().with_trust_store(trusted).build().expect("it is legal");
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https();
+    client_over(http, &server.url())
+}
+
+fn client_over(http: SharedHttpClient, endpoint: &str) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .http_client(http)
         .retry_config(RetryConfig::disabled())
         .build();
     Client::from_conf(config)

@@ -1,6 +1,9 @@
 //! The promises, one module each; every test starts a server of its own on an empty folder.
 
+mod access;
+mod access_keys;
 mod admin;
+mod at_rest;
 mod backup;
 mod clients;
 mod conformance;

@@ -14,7 +14,7 @@ use crate::model::caller::Identity;
 use crate::model::policy::actions::{Permission, Scope};
 use crate::model::policy::context::Context;
 use crate::model::policy::evaluate::{Decision, PolicyKind, Question, Resource, Verdict, decide};
-use crate::model::queue::QueueKey;
+use crate::model::queue::{AccountId, QueueKey};
 use crate::shard::handle::{QueueInfo, Tags};
 
 const CREATE_QUEUE: Permission = Permission::sqs("CreateQueue");
@@ -46,6 +46,20 @@ impl Call<'_> {
         self.find_given(permission, &self.queue_key(url)?, url, TagsGiven::None)
     }
 
+    /// The same as [`Call::queue`], for what seals or opens messages: their key must be there.
+    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        let queue = self.queue(url)?;
+        match &queue.settings.kms_key_id {
+            Some(id)
+                if self.app.limits.kms_keys_must_exist
+                    && self.app.shards.keyring().answering_to(id).is_none() =>
+            {
+                Err(Error::KmsNotFound(id.clone()))
+            }
+            _ => Ok(queue),
+        }
+    }
+
     /// The same as [`Call::queue`], of an action that changes tags.
     pub fn queue_given(
         &self,
@@ -58,6 +72,20 @@ impl Call<'_> {
     /// A queue by its name, for whoever has a permission on it.
     pub fn find(&self, permission: Permission, key: &QueueKey) -> Result<Arc<QueueInfo>, Error> {
         self.find_given(permission, key, None, TagsGiven::None)
+    }
+
+    /// As [`Call::queue`], for what seals or opens messages: their master key must be there.
+    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        let queue = self.queue(url)?;
+        match &queue.settings.kms_key_id {
+            Some(id)
+                if self.app.limits.kms_keys_must_exist
+                    && self.app.shards.keyring().answering_to(id).is_none() =>
+            {
+                Err(Error::KmsNotFound(id.clone()))
+            }
+            _ => Ok(queue),
+        }
     }
 
     /// The name of the queue that a `QueueUrl` parameter means. Nothing is asked yet.
@@ -78,10 +106,13 @@ impl Call<'_> {
         }
         // Who may not is told so, whether there is such a queue or not.
         self.ask(permission, Asked::Queue(key, found.as_deref(), tags))?;
-        found.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             self.hint_at_other_regions(key, url.unwrap_or_default());
             Error::QueueDoesNotExist
-        })
+        })?;
+        // Only now: whoever may not do anything to a queue cannot use up what others may.
+        self.app.throttle.admit_queue(&found)?;
+        Ok(found)
     }
 
     /// Whether somebody asks for a queue of another account than their own.
@@ -205,6 +236,11 @@ impl Call<'_> {
     /// everybody while authentication is off.
     pub fn is_root(&self) -> bool {
         matches!(&self.caller.identity, Identity::Root(account) if *account == self.app.account)
+    }
+
+    /// Whether the caller may do whatever there is to do to an account: its owner, or root.
+    pub fn is_root_of(&self, account: &AccountId) -> bool {
+        self.is_root() || matches!(&self.caller.identity, Identity::Root(own) if own == account)
     }
 }
 

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::api::action::{self, Answer, Row, Service};
+use crate::api::activity::Activity;
 use crate::api::admission::Ticket;
 use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
@@ -35,9 +36,6 @@ use crate::limits;
 /// An answer, in one piece.
 pub type Reply = Response<Full<Bytes>>;
 
-/// How long a request's body may take to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
-
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
@@ -48,26 +46,32 @@ pub struct Peer {
     pub app: Arc<App>,
     /// The other end.
     pub remote: IpAddr,
+    /// `https` with TLS, otherwise `http`.
+    pub scheme: &'static str,
     /// Its headers say how the client really reached us.
     pub is_trusted_proxy: bool,
     /// It may read the metrics although it signs nothing.
     pub may_see_metrics: bool,
     /// Our own address on this connection, for clients that do not say how they call us.
     pub local: String,
+    /// Whether it asks for anything.
+    pub activity: Activity,
 }
 
 impl Peer {
     /// The peer at an address.
-    pub fn new(app: Arc<App>, remote: IpAddr, local: String) -> Peer {
+    pub fn new(app: Arc<App>, scheme: &'static str, remote: IpAddr, local: String) -> Peer {
         // A peer of IPv4 on an IPv6 socket is the IPv4 peer it is.
         let remote = remote.to_canonical();
         let is_trusted_proxy = is_trusted(&app.trusted_proxies, remote);
         let may_see_metrics = is_trusted(&app.metrics_from, remote);
-        Peer { app, remote, is_trusted_proxy, may_see_metrics, local }
+        let activity = Activity::default();
+        Peer { app, scheme, remote, is_trusted_proxy, may_see_metrics, local, activity }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
     pub async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        let _busy = self.activity.begin();
         // Handed on by reference: whatever a future is given by value, it keeps room for twice.
         let (mut parts, mut body) = request.into_parts();
         let mut is_read = false;
@@ -85,7 +89,7 @@ impl Peer {
             }
             _ => no_action(),
         };
-        if !is_read && !discard(body).await {
+        if !is_read && !discard(body, self.app.times.body).await {
             reply.headers_mut().insert(header::CONNECTION, CLOSE);
         }
         // Digits and dashes are always a legal value.
@@ -100,9 +104,9 @@ impl Peer {
         let mut protocol = find_protocol(&parts.headers);
         let mut action = None;
         let audit = self.app.audit.get();
-        let record = audit.map(|_| Record::default());
+        let record = audit.map(|_| Box::<Record>::default());
         let outcome =
-            self.run(&mut protocol, parts, body, request_id, &mut action, record.as_ref()).await;
+            self.run(&mut protocol, parts, body, request_id, &mut action, record.as_deref()).await;
         let name = action.map_or("unknown", |action| action.name);
         let (code, refused, reply) = match outcome {
             Ok((body, ticket)) => ("OK", false, success(protocol, body, ticket)),
@@ -136,7 +140,7 @@ impl Peer {
             return Err(Error::RequestTooLarge(limits::REQUEST_BODY_BYTES_MAX));
         }
         let ticket = self.app.admission.admit(claimed)?;
-        let body = timeout(BODY_TIME_MAX, read(body, claimed, &ticket))
+        let body = timeout(self.app.times.body, read(body, claimed, &ticket))
             .await
             .map_err(|_| Error::RequestTimeout)??;
         let (action, form) = self.find_action(*protocol, parts, &body)?;
@@ -152,6 +156,7 @@ impl Peer {
         if let Some(record) = record {
             record.set_caller(caller.clone());
         }
+        self.app.throttle.admit_key(caller.access_key_id.as_deref())?;
         let input = form.map_or_else(|| Input::Json(body), Input::Query);
         let call = Call {
             app: &self.app,
@@ -202,7 +207,7 @@ impl Peer {
         let host = parts.uri.authority().map(|authority| authority.as_str());
         let host = host.or_else(|| text_header(&parts.headers, header::HOST));
         let origin = Origin {
-            scheme: "http",
+            scheme: self.scheme,
             host: host.filter(|host| is_host(host)).unwrap_or(&self.local).into(),
         };
         if self.is_trusted_proxy { forwarded(&parts.headers, origin) } else { origin }
@@ -318,7 +323,7 @@ fn address(text: &str) -> Option<IpAddr> {
     address.ok().map(|address| address.to_canonical())
 }
 
-fn is_trusted(networks: &[IpNet], address: IpAddr) -> bool {
+pub(super) fn is_trusted(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
@@ -358,8 +363,8 @@ async fn read(body: &mut Incoming, claimed: usize, ticket: &Ticket) -> Result<By
 }
 
 /// Reads a body that nobody wants, so that the connection can be used again; `false` when it is
-/// longer than any may be, or does not come.
-async fn discard(mut body: Incoming) -> bool {
+/// longer than any may be, or does not come in time.
+async fn discard(mut body: Incoming, time: Duration) -> bool {
     let end = async {
         let mut length = 0;
         while let Some(frame) = body.frame().await {
@@ -371,7 +376,7 @@ async fn discard(mut body: Incoming) -> bool {
         }
         true
     };
-    timeout(BODY_TIME_MAX, end).await.unwrap_or(false)
+    timeout(time, end).await.unwrap_or(false)
 }
 
 /// A panic while an action runs is this request's misfortune, not the connection's.

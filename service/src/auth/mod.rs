@@ -12,5 +12,6 @@ pub mod root;
 pub mod session_token;
 pub mod sessions;
 pub mod signature;
+pub mod stored;
 #[cfg(test)]
 pub(crate) mod test_keys;

@@ -13,8 +13,8 @@ const MASTER_KEY: &str = "STANCHION_MASTER_KEY";
 /// The master keys.
 #[derive(Clone, Debug, Default, Args)]
 pub struct AtRest {
-    /// Keeps messages encrypted, with the master keys of this TOML file, which nobody but its owner
-    /// may read. A single key may be given as STANCHION_MASTER_KEY instead: 32 bytes in base64
+    /// Keeps messages encrypted, with the master keys of this TOML file, which not everybody may be
+    /// able to read. A single key may be given as STANCHION_MASTER_KEY instead: 32 bytes in base64
     #[arg(long, value_name = "FILE", global = true)]
     pub master_keys_file: Option<PathBuf>,
 
@@ -26,7 +26,8 @@ pub struct AtRest {
 impl AtRest {
     /// Takes the key in the environment, if there is one. The error says what is wrong.
     pub(super) fn take_key(&mut self, env: impl Fn(&str) -> Option<String>) -> Result<(), String> {
-        let Some(text) = env(MASTER_KEY) else { return Ok(()) };
+        let given = env(MASTER_KEY).filter(|text| !text.is_empty());
+        let Some(text) = given else { return Ok(()) };
         if self.master_keys_file.is_some() {
             return Err(format!(
                 "master_keys_file: there is also {MASTER_KEY}. One of the two, please; the file may \
@@ -36,6 +37,11 @@ impl AtRest {
         let key = parse_key(&text).map_err(|why| format!("{MASTER_KEY}: {why}"))?;
         self.master_key = Some(MasterKey::unnamed(&key));
         Ok(())
+    }
+
+    /// Whether the operator gave any.
+    pub fn has_keys(&self) -> bool {
+        self.master_keys_file.is_some() || self.master_key.is_some()
     }
 
     /// The master keys of a server that keeps its store in `data`; with `None` it keeps nothing. A

@@ -8,6 +8,7 @@ pub mod atrest;
 pub mod audit;
 pub mod auth;
 pub mod identities;
+pub mod transport;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 use self::atrest::AtRest;
 use self::audit::AuditOptions;
 use self::auth::AuthOptions;
+use self::transport::TransportConfig;
 use crate::config::identities::{Identities, IdentityTables};
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
@@ -186,12 +188,16 @@ pub struct Config {
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub max_parked_polls: usize,
 
-    /// What is put on record
-    #[command(flatten)]
-    pub audit: AuditOptions,
     /// What keeps messages and secrets unreadable on the disk
     #[command(flatten)]
     pub at_rest: AtRest,
+
+    /// What is put on record
+    #[command(flatten)]
+    pub audit: AuditOptions,
+    /// TLS, and the bounds of connections, times and rates
+    #[command(flatten)]
+    pub transport: TransportConfig,
 
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -333,7 +339,8 @@ impl Config {
                 self.cache_memory
             ));
         }
-        self.audit.check()
+        self.audit.check()?;
+        self.transport.check().map_err(ConfigError::Refused)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys in files, which nobody else may read.
+//! Keys in files, which not everybody may use.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
@@ -54,7 +54,7 @@ fn write(data: &Path, path: &Path, key: &[u8; KEY_BYTES]) -> std::io::Result<()>
     sync_dir(data)
 }
 
-/// A file that is its owner's alone; `None` where there is none.
+/// A file that not everybody may use; `None` where there is none.
 fn read(path: &Path) -> Result<Option<String>, String> {
     let named = |why: String| format!("{}: {why}", path.display());
     let file = match File::open(path) {
@@ -63,10 +63,10 @@ fn read(path: &Path) -> Result<Option<String>, String> {
         Err(error) => return Err(named(error.to_string())),
     };
     let mode = file.metadata().map_err(|error| named(error.to_string()))?.mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if mode & 0o007 != 0 {
         let path = path.display();
         return Err(format!(
-            "{path} has mode {mode:04o}, but keys are for their owner alone: `chmod 600 {path}`"
+            "{path}: everybody may use it (mode {mode:03o}): `chmod 600 {path}`, please"
         ));
     }
     let mut text = String::new();
@@ -96,18 +96,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_may_read_is_refused() {
+    fn a_file_that_everybody_may_use_is_refused() {
         let data = tempfile::tempdir().unwrap();
         let path = data.path().join(SERVER_KEY);
         fs::write(&path, STANDARD.encode([1; KEY_BYTES])).unwrap();
-        for mode in [0o640, 0o604, 0o660, 0o644] {
+        for mode in [0o604, 0o602, 0o666, 0o644] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
             let error = server_key(data.path(), true).unwrap_err();
-            assert!(error.contains(&format!("mode 0{mode:o}")), "{error}");
+            assert!(error.contains(&format!("mode {mode:o}")), "{error}");
             assert!(OperatorKeys::read(&path).unwrap_err().contains("chmod 600"));
         }
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
-        assert!(server_key(data.path(), true).unwrap().is_some());
+        for mode in [0o400, 0o440] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert!(server_key(data.path(), true).unwrap().is_some());
+        }
     }
 
     #[test]

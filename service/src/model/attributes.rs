@@ -148,6 +148,11 @@ impl QueueSettings {
         }
     }
 
+    /// Whether messages are to be kept encrypted, where the server can.
+    pub fn is_encrypted(&self) -> bool {
+        self.sse_enabled || self.kms_key_id.is_some()
+    }
+
     /// How long a message is kept.
     pub fn retention(&self) -> Millis {
         Millis::from_secs(self.retention_s)

@@ -1,5 +1,6 @@
 //! Who makes a request.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::policy::document::Document;
@@ -101,5 +102,15 @@ impl Caller {
             Identity::User { id, .. } => Some(id.clone()),
             Identity::Session { role_id, name, .. } => Some(format!("{role_id}:{name}")),
         }
+    }
+}
+
+/// A secret access key. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Arc<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
     }
 }

@@ -35,6 +35,7 @@ impl ShardCore {
         settings: QueueSettings,
         tags: Tags,
         check: Check,
+        declared: bool,
     ) -> Result<Arc<QueueInfo>, Error> {
         if let Some(index) = self.resolve(&key, None)
             && let Some(hosted) = &self.queues[index]
@@ -43,10 +44,10 @@ impl ShardCore {
             return Ok(Arc::clone(&hosted.info));
         }
         self.forget_tombstones(turn);
-        if self.tombstones.contains_key(&key) {
+        if !declared && self.tombstones.contains_key(&key) {
             return Err(Error::QueueDeletedRecently);
         }
-        let info = Arc::new(QueueInfo {
+        let mut info = QueueInfo {
             slot: slot_of(&key),
             key,
             id: QueueId(self.fresh_id()),
@@ -57,7 +58,10 @@ impl ShardCore {
             modified_at: turn.now,
             purged_at: None,
             paused: Paused::default(),
-        });
+            data_key: None,
+        };
+        info.data_key = self.options.at_rest.data_key_for(&info);
+        let info = Arc::new(info);
         let queue = self.open_queue(&info, HintRow::default(), Vec::new(), Seq::MIN, turn.now);
         let index = self.host(Hosted::new(Arc::clone(&info), queue));
         self.touch(turn, index);
@@ -74,17 +78,14 @@ impl ShardCore {
     ) -> Result<Arc<QueueInfo>, Error> {
         let (index, mut info) = self.copy_info(key)?;
         change(&mut info.settings, &mut info.tags)?;
-        self.touch(turn, index);
-        if let Some(hosted) = &mut self.queues[index] {
-            if info.settings != hosted.info.settings {
-                info.modified_at = turn.now;
-                hosted.queue.configure(info.settings.clone(), turn.now);
-            }
-            hosted.describe(Arc::new(info.clone()));
+        if let Some(hosted) = &mut self.queues[index]
+            && info.settings != hosted.info.settings
+        {
+            info.modified_at = turn.now;
+            info.data_key = self.options.at_rest.data_key_for(&info);
+            hosted.queue.configure(info.settings.clone(), turn.now);
         }
-        let info = Arc::new(info);
-        record(turn, &info);
-        Ok(info)
+        Ok(self.describe(turn, index, info))
     }
 
     /// Holds up what clients do to a queue, or lets it go on: then those who wait are served in this
@@ -100,13 +101,23 @@ impl ShardCore {
             receive: change.receive.unwrap_or(info.paused.receive),
             send: change.send.unwrap_or(info.paused.send),
         };
+        Ok(self.describe(turn, index, info))
+    }
+
+    /// Has a queue be what is said of it, here, in the store and in the catalogue.
+    pub(super) fn describe(
+        &mut self,
+        turn: &mut Turn,
+        index: usize,
+        info: QueueInfo,
+    ) -> Arc<QueueInfo> {
         self.touch(turn, index);
         let info = Arc::new(info);
         if let Some(hosted) = &mut self.queues[index] {
             hosted.describe(Arc::clone(&info));
         }
         record(turn, &info);
-        Ok(info)
+        info
     }
 
     /// Deletes a queue; what is left of it is reclaimed behind.

@@ -8,6 +8,9 @@ use arc_swap::ArcSwap;
 
 use super::handle::QueueInfo;
 use super::map::SLOTS;
+use super::start::StartError;
+use crate::keyring::Keyring;
+use crate::keyring::data_key::{DataKey, KeyOwner};
 use crate::model::queue::{AccountId, QueueKey, QueueName, Region, Slot};
 use crate::store::keys::slot_of;
 use crate::store::values::QueueRow;
@@ -123,9 +126,18 @@ impl Catalogue {
 }
 
 impl QueueInfo {
-    /// A queue as its catalogue row left it.
-    pub(super) fn from_row(slot: Slot, key: QueueKey, row: QueueRow) -> QueueInfo {
-        QueueInfo {
+    /// A queue as its catalogue row left it. Fails when its master key is missing or wrong.
+    pub(super) fn from_row(
+        slot: Slot,
+        key: QueueKey,
+        row: QueueRow,
+        keyring: &Keyring,
+    ) -> Result<QueueInfo, StartError> {
+        let owner = KeyOwner::Queue(slot, row.id);
+        let open = |sealed: Vec<u8>| DataKey::open(keyring, &sealed, owner);
+        let data_key = row.data_key.map(open).transpose();
+        let data_key = data_key.map_err(|error| StartError::key(&key, error))?;
+        Ok(QueueInfo {
             key,
             id: row.id,
             slot,
@@ -136,7 +148,8 @@ impl QueueInfo {
             modified_at: row.modified_at,
             purged_at: row.purged_at,
             paused: row.paused,
-        }
+            data_key,
+        })
     }
 
     /// Its catalogue row.
@@ -150,6 +163,7 @@ impl QueueInfo {
             modified_at: self.modified_at,
             purged_at: self.purged_at,
             paused: self.paused,
+            data_key: self.data_key.as_ref().map(|key| key.sealed().to_vec()),
         }
     }
 }

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
+use super::at_rest::AtRest;
 use super::catalogue::Catalogue;
+use super::directory::Directory;
 use super::engine_time::EngineTime;
 use super::hosted::{Act, Around, Hosted};
 use super::map::ShardMap;
@@ -57,6 +59,8 @@ pub struct CoreOptions {
     pub rng: SeededRng,
     /// Messages a queue may have in flight.
     pub in_flight_max: usize,
+    /// Users and access keys.
+    pub directory: Arc<Directory>,
     /// Bytes the read-ahead windows of this shard may hold together.
     pub window_bytes_max: usize,
     /// `strict` limits: 60 seconds between deletion and creation, and between purges.
@@ -65,6 +69,8 @@ pub struct CoreOptions {
     pub draining: Arc<AtomicBool>,
     /// The shard's own mailbox, for messages that reached nobody; a simulation has none.
     pub way_back: Option<SyncSender<Request>>,
+    /// What keeps messages encrypted; shared by all shards.
+    pub at_rest: Arc<AtRest>,
 }
 
 /// When a shard has something to do by itself.
@@ -221,8 +227,8 @@ impl ShardCore {
             }
             Request::Task(request) => self.handle_task(turn, request),
             Request::Arrivals(keys) => self.arrive(turn, keys)?,
-            Request::Create { key, settings, tags, check, reply } => {
-                let result = self.create(turn, key, *settings, tags, check);
+            Request::Create { key, settings, tags, check, declared, reply } => {
+                let result = self.create(turn, key, *settings, tags, check, declared);
                 turn.answers.push(Answered::Info(reply, result));
             }
             Request::Update { key, change, reply } => {
@@ -233,6 +239,7 @@ impl ShardCore {
                 let result = self.pause(turn, &key, change);
                 turn.answers.push(Answered::Info(reply, result));
             }
+            Request::Access { change, reply } => self.change_access(turn, change, reply),
             Request::Reset { reply } => {
                 let result = self.reset(turn)?;
                 turn.answers.push(Answered::Unit(reply, result));
@@ -263,6 +270,10 @@ impl ShardCore {
             Request::Glance { keys, reply } => {
                 let glances = self.glance(turn.now, turn.boot, &keys);
                 turn.answers.push(Answered::Glances(reply, glances));
+            }
+            Request::Rewrap { from, reply } => {
+                let rewrapped = self.rewrap(turn, from);
+                turn.answers.push(Answered::Rewrapped(reply, rewrapped));
             }
             Request::Look => {}
         }

@@ -192,7 +192,7 @@ fn read_group(
     let key = row_key(info.slot, info.generation, &RowKey::Message(head_place));
     let Some(row) = store.get(&key)? else { return Ok(None) };
     let row: MessageRow = decode(row)?;
-    let (head, content) = decode_payload(row.payload)?;
+    let (head, content) = decode_payload(row.payload, info.cipher())?;
     let fifo = info.kind() == QueueKind::Fifo;
     Ok(content.group_id.map(|id| Group {
         id,

@@ -10,22 +10,26 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
+use super::at_rest::rewrap_transit_key;
 use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::checkpoints::Backups;
+use super::directory::Directory;
 use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, Room, Watch};
 use super::ids::IdHasher;
 use super::map::ShardMap;
 use super::peek::odd_row;
 use super::request::{Apply, Parcel, Patience, Reply, Request, TaskRequest};
-use super::start::write_server_row;
+use super::start::{StartError, write_server_row};
 use super::stats::ShardStats;
+use crate::cipher::Cipher;
 use crate::engine::command::{Command, Delivered, EntryError, Incoming, Outcome, Receipt, Receive};
 use crate::engine::queue::Counters;
 use crate::env;
 use crate::error::Error;
 use crate::keyring::Keyring;
+use crate::keyring::data_key::DataKey;
 use crate::limits::MOVE_TASKS_ACTIVE_MAX;
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::Seq;
@@ -68,6 +72,8 @@ pub struct QueueInfo {
     pub purged_at: Option<Timestamp>,
     /// What it does not do at present.
     pub paused: Paused,
+    /// The key of its messages; `None` where none was ever encrypted.
+    pub data_key: Option<DataKey>,
 }
 
 impl QueueInfo {
@@ -131,6 +137,7 @@ pub(super) struct Inner {
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) watch: Mutex<Option<Watch>>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) directory: Arc<Directory>,
     /// `None` where the store has no files.
     pub(super) backups: Option<Backups>,
     pub(super) browser: Browser,
@@ -171,8 +178,25 @@ impl Shards {
     ) -> Result<Arc<QueueInfo>, Error> {
         self.needs(Room::Ample)?;
         let slot = slot_of(&key);
-        let settings = Box::new(settings);
-        self.ask(slot, |reply| Request::Create { key, settings, tags, check, reply }).await
+        let (settings, declared) = (Box::new(settings), false);
+        let create = |reply| Request::Create { key, settings, tags, check, declared, reply };
+        self.ask(slot, create).await
+    }
+
+    /// Creates a queue that the operator declares, unless it is there: also under a name that must
+    /// rest, and on a disk with little room, or a server might not start any more.
+    pub async fn declare(
+        &self,
+        key: QueueKey,
+        settings: QueueSettings,
+        tags: Tags,
+    ) -> Result<Arc<QueueInfo>, Error> {
+        self.needs(Room::Short)?;
+        let slot = slot_of(&key);
+        let (settings, declared) = (Box::new(settings), true);
+        let check: Check = Box::new(|_| Ok(()));
+        let create = |reply| Request::Create { key, settings, tags, check, declared, reply };
+        self.ask(slot, create).await
     }
 
     /// Deletes a queue and everything in it. Parked polls get `QueueDoesNotExist`.
@@ -214,6 +238,26 @@ impl Shards {
         Ok(())
     }
 
+    /// Puts every data key under the master key that is to seal it; answers how many were under
+    /// another one.
+    pub async fn rotate_keys(&self) -> Result<u64, Error> {
+        self.needs(Room::Short)?;
+        let inner = Arc::clone(&self.inner);
+        let rewrapped = tokio::task::spawn_blocking(move || inner.rewrap_transit_key()).await;
+        let mut keys = rewrapped.map_err(|error| Error::Internal(error.to_string().into()))??;
+        for shard in 0..self.inner.map.shards() {
+            let mut from = Some(0);
+            while let Some(next) = from {
+                let rewrap = |reply| Request::Rewrap { from: next, reply };
+                let rewrapped = self.ask_shard(shard, rewrap).await?;
+                keys += rewrapped.keys;
+                from = rewrapped.next;
+            }
+        }
+        keys += self.reseal_access_keys().await?;
+        Ok(keys)
+    }
+
     /// Messages by state.
     pub async fn counters(&self, key: &QueueKey) -> Result<Counters, Error> {
         self.ask(slot_of(key), |reply| Request::Count { key: key.clone(), reply }).await
@@ -228,8 +272,13 @@ impl Shards {
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
         self.needs(Room::Ample)?;
         let kind = key.name.kind();
-        let messages = messages.into_iter().map(|message| self.incoming(kind, message)).collect();
-        let parcel = self.command(key, None, Command::Send(messages), None).await?;
+        let sealing = self.sealing(key)?;
+        // What is sealed for one queue is for no other that may have the name by now.
+        let queue = sealing.as_ref().map(|info| info.id);
+        let cipher = sealing.as_ref().and_then(|info| info.sealing());
+        let incoming = |message| self.incoming(kind, message, cipher);
+        let messages = messages.into_iter().map(incoming).collect();
+        let parcel = self.command(key, queue, Command::Send(messages), None).await?;
         let Outcome::Sent(results) = parcel.open() else { return Err(odd_outcome()) };
         let sent = |result: Result<_, EntryError>| match result {
             Ok(crate::engine::command::Accepted { id, seq, .. }) => {
@@ -267,7 +316,12 @@ impl Shards {
         let parcel = self.command(key, None, Command::Receive(receive), patience).await?;
         let (slot, queue) = (parcel.slot, parcel.queue);
         let Outcome::Received(messages) = parcel.open() else { return Err(odd_outcome()) };
-        let received = |message| self.received(key.name.kind(), slot, queue, message);
+        let info = match messages.is_empty() {
+            true => None,
+            false => self.opening(key, queue)?,
+        };
+        let cipher = info.as_ref().and_then(|info| info.cipher());
+        let received = |message| self.received(key.name.kind(), slot, queue, message, cipher);
         messages.into_iter().map(received).collect()
     }
 
@@ -515,14 +569,32 @@ impl Shards {
         }
     }
 
-    fn incoming(&self, kind: QueueKind, message: NewMessage) -> Incoming {
+    /// The queue, if what is sent to it is to be sealed.
+    fn sealing(&self, key: &QueueKey) -> Result<Option<Arc<QueueInfo>>, Error> {
+        if !self.inner.keyring.seals_messages() {
+            return Ok(None);
+        }
+        let info = self.find(key).ok_or(Error::QueueDoesNotExist)?;
+        Ok(Some(info).filter(|info| info.sealing().is_some()))
+    }
+
+    /// The queue, if what came from it may be sealed. Fails when it is gone, and with it its key.
+    fn opening(&self, key: &QueueKey, queue: QueueId) -> Result<Option<Arc<QueueInfo>>, Error> {
+        if !self.inner.keyring.seals_messages() {
+            return Ok(None);
+        }
+        let info = self.find(key).filter(|info| info.id == queue);
+        info.map(Some).ok_or(Error::QueueDoesNotExist)
+    }
+
+    fn incoming(&self, kind: QueueKind, message: NewMessage, cipher: Option<&Cipher>) -> Incoming {
         let NewMessage { content, delay } = message;
         let id = env::message_id();
         let ids = &self.inner.ids;
         let dedup = content.deduplication_id.as_deref().filter(|_| kind == QueueKind::Fifo);
         Incoming {
             id,
-            payload: encode_payload(&id, &content),
+            payload: encode_payload(&id, &content, cipher),
             delay,
             group: content.group_id.as_deref().map(|group| ids.group(group)),
             dedup: dedup.map(|dedup| ids.dedup(dedup)),
@@ -535,6 +607,7 @@ impl Shards {
         slot: Slot,
         queue: QueueId,
         delivered: Delivered,
+        cipher: Option<&Cipher>,
     ) -> Result<ReceivedMessage, Error> {
         let Delivered { place, nonce, message, receive_count, first_received_at } = delivered;
         let handle = ReceiptHandle { slot, queue, place, nonce };
@@ -542,7 +615,7 @@ impl Shards {
         let receives = Receives { receive_count, first_received_at };
         Ok(ReceivedMessage {
             receipt_handle: self.inner.receipts.seal(&handle),
-            message: shown(kind, place.seq, message, receives).map_err(odd_row)?,
+            message: shown(kind, place.seq, message, receives, cipher).map_err(odd_row)?,
         })
     }
 }
@@ -559,8 +632,9 @@ pub(super) fn shown(
     seq: Seq,
     message: MessageRow,
     receives: Receives,
+    cipher: Option<&Cipher>,
 ) -> Result<ShownMessage, StoreError> {
-    let (id, mut content) = decode_payload(message.payload)?;
+    let (id, mut content) = decode_payload(message.payload, cipher)?;
     let fifo = kind == QueueKind::Fifo;
     // A dead letter is deduplicated by its message id (facts sheet, 8.2).
     if fifo && message.moved.as_ref().is_some_and(|moved| moved.dead_letter) {
@@ -596,6 +670,18 @@ impl Inner {
         tracing::error!(%error, "the store has failed; the process must end");
         self.healthy.store(false, Ordering::Release);
         self.failed.send_replace(Some(error.to_string()));
+    }
+
+    fn rewrap_transit_key(&self) -> Result<u64, Error> {
+        // The guard keeps two rotations apart.
+        let _server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let rewrapped = rewrap_transit_key(&*self.store, &self.keyring);
+        rewrapped.map_err(|error| {
+            if let StartError::Store(error) = &error {
+                self.fail(error);
+            }
+            Error::Internal(error.to_string().into())
+        })
     }
 
     fn advance_clock(&self, by: Millis) -> Result<(), Error> {

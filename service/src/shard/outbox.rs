@@ -22,7 +22,7 @@ use crate::env::another_message_id;
 use crate::model::queue::{QueueKey, Slot};
 use crate::store::codec::{decode, encode};
 use crate::store::keys::{OutboxKey, outbox_key, outbox_range, parse_outbox_key, slot_of};
-use crate::store::payload::with_another_id;
+use crate::store::payload::{sealed, unsealed, with_another_id};
 use crate::store::values::OutboxRow;
 use crate::store::{Key, Limit, Op, StoreError};
 
@@ -133,7 +133,12 @@ impl ShardCore {
             let here = self.options.map.owner(slot_of(&leaving.target)) == self.options.shard;
             if here && !blocked.contains(&leaving.target) {
                 let (index, mut command) = match self.names.get(&leaving.target) {
-                    Some(&index) => (index, self.accept(leaving.departure.clone())),
+                    Some(&index) => {
+                        let mut departure = leaving.departure.clone();
+                        let payload = &mut departure.message.payload;
+                        *payload = unsealed(std::mem::take(payload), leaving.source.cipher());
+                        (index, self.accept(index, departure))
+                    }
                     // It was deleted in this turn.
                     None => match self.resolve(&leaving.source.key, Some(leaving.source.id)) {
                         Some(index) => (index, Command::Restore(leaving.departure.clone())),
@@ -305,11 +310,12 @@ impl ShardCore {
             // On its way it counts as there, so a purge meant it too.
             Some(_) if purged_at.is_some_and(|purged_at| row.moved.moved_at < purged_at) => {}
             Some(index) => {
-                let OutboxRow { message, place, delivery, moved, .. } = row;
+                let OutboxRow { mut message, place, delivery, moved, .. } = row;
+                message.payload = self.options.at_rest.take_in(message.payload);
                 let departure = Departure { message, place, delivery, moved };
                 let mut command = match returns {
-                    true => Command::Restore(departure),
-                    false => self.accept(departure),
+                    true => Command::Restore(self.sealed_for(index, departure)),
+                    false => self.accept(index, departure),
                 };
                 if self.try_perform(turn, index, &mut command)?.is_err() {
                     return Ok(false);
@@ -332,17 +338,28 @@ impl ShardCore {
 
     /// What is no dead letter is a new message to the target, with an id of its own (facts sheet,
     /// 8.5).
-    fn accept(&mut self, mut departure: Departure) -> Command {
+    fn accept(&mut self, index: usize, mut departure: Departure) -> Command {
         if !departure.moved.dead_letter {
             let payload = &mut departure.message.payload;
             *payload = with_another_id(payload, |id| another_message_id(id, &mut self.options.rng));
         }
-        Command::Accept(departure)
+        Command::Accept(self.sealed_for(index, departure))
+    }
+
+    /// What arrives at a queue, as that queue keeps it.
+    fn sealed_for(&self, index: usize, mut departure: Departure) -> Departure {
+        let queue = self.queues[index].as_ref();
+        if let Some(cipher) = queue.and_then(|hosted| hosted.info.sealing()) {
+            let payload = &mut departure.message.payload;
+            *payload = sealed(std::mem::take(payload), Some(cipher));
+        }
+        departure
     }
 
     fn write_row(&mut self, turn: &mut Turn, leaving: Leaving) {
         let Leaving { source, target, departure } = leaving;
-        let Departure { message, place, delivery, moved } = departure;
+        let Departure { mut message, place, delivery, moved } = departure;
+        message.payload = self.options.at_rest.send_off(message.payload, &source);
         let key = OutboxKey { slot: source.slot, source: source.id, number: self.fresh_id() };
         let row = OutboxRow { target_arn: target.arn(), message, place, delivery, moved };
         turn.ops.push(Op::Put(outbox_key(&key), encode(&row)));

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use super::at_rest::Rewrapped;
+use super::directory::AccessChange;
 use super::groups::ViewedGroups;
 use super::handle::{Change, Check, Pause, QueueInfo, Tags};
 use super::queue_stats::Glance;
@@ -36,6 +38,8 @@ pub enum Request {
         tags: Tags,
         /// Whether an existing one will do.
         check: Check,
+        /// The operator wants it: a name that was deleted a moment ago need not rest.
+        declared: bool,
         /// The queue.
         reply: Reply<Arc<QueueInfo>>,
     },
@@ -56,6 +60,13 @@ pub enum Request {
         change: Pause,
         /// The changed queue.
         reply: Reply<Arc<QueueInfo>>,
+    },
+    /// Change users and access keys: for the shard of the server's own rows.
+    Access {
+        /// What to change.
+        change: AccessChange,
+        /// When it is in force.
+        reply: Reply<()>,
     },
     /// Delete every queue of the shard, and whatever else belongs to clients.
     Reset {
@@ -115,6 +126,13 @@ pub enum Request {
         keys: Vec<QueueKey>,
         /// Those that are there.
         reply: Reply<Vec<Glance>>,
+    },
+    /// Put the data keys of some of the shard's queues under the master keys that are to seal them.
+    Rewrap {
+        /// Which queues: from here on.
+        from: usize,
+        /// How far that came.
+        reply: Reply<Rewrapped>,
     },
     /// Messages that were handed out but never reached anybody.
     Release {

@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Semaphore, watch};
 
+use super::at_rest::AtRest;
 use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::checkpoints::Backups;
 use super::core::{CoreOptions, ShardCore};
+use super::directory::Directory;
 use super::driver::{Driver, spawn_compactor};
 use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, FreeSpaceOptions, Watch};
@@ -25,7 +27,7 @@ use super::stats::ShardStats;
 use super::tasks::Tasks;
 use super::waiters::Waiters;
 use crate::env::{Clock, SeededRng, os_random};
-use crate::keyring::Keyring;
+use crate::keyring::{KeyError, Keyring};
 use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, QueueKind, Slot};
 use crate::model::receipt::ReceiptKey;
@@ -117,9 +119,31 @@ pub enum StartError {
     /// The store would not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A stored secret is sealed with another key, or damaged.
+    #[error("the secret of access key {id} cannot be opened: {why}")]
+    AccessKey {
+        /// Whose secret.
+        id: String,
+        /// Why not.
+        why: String,
+    },
+    /// A master key is missing, or is another one.
+    #[error("the messages of this server cannot be read. The key of {whose}: {error}")]
+    Key {
+        /// Whose messages these are.
+        whose: String,
+        /// Which key, and what is wrong.
+        error: KeyError,
+    },
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    pub(super) fn key(whose: impl ToString, error: KeyError) -> StartError {
+        StartError::Key { whose: whose.to_string(), error }
+    }
 }
 
 /// Ends the process: set when a shard can no longer be trusted.
@@ -177,7 +201,7 @@ pub(super) fn write_server_row(store: &dyn Store, row: &ServerRow) -> Result<(),
 
 impl ShardCore {
     /// A shard as its rows left it, published in the catalogue.
-    pub fn open(options: CoreOptions) -> Result<ShardCore, StoreError> {
+    pub fn open(options: CoreOptions) -> Result<ShardCore, StartError> {
         let store = Arc::clone(&options.store);
         let slots = || options.map.slots(options.shard);
         let mut last: TurnRow = match store.get(&turn_key(options.shard as u16))? {
@@ -214,14 +238,15 @@ impl ShardCore {
         Ok(core)
     }
 
-    fn load_slot(&mut self, store: &dyn Store, slot: Slot) -> Result<(), StoreError> {
+    fn load_slot(&mut self, store: &dyn Store, slot: Slot) -> Result<(), StartError> {
         let now = self.now();
         let boot = self.options.time.boot();
         let mut published = Vec::new();
         for (key, value) in load(store, queues_range(slot))? {
             let (_, name) = parse_queue_key(&key.bytes)?;
             let row: QueueRow = decode(value)?;
-            let info = Arc::new(QueueInfo::from_row(slot, name, row));
+            let info =
+                Arc::new(QueueInfo::from_row(slot, name, row, self.options.at_rest.keyring())?);
             self.load_queue(store, &info, now)?;
             if info.kind() == QueueKind::Fifo {
                 self.reclaim.expect_dedup(slot, now, boot);
@@ -278,9 +303,11 @@ impl Shards {
     /// to end: a commit failed or a shard died, and only a restart knows what is true.
     pub fn start(options: StartOptions) -> Result<(Shards, Failure), StartError> {
         let store = options.store;
+        let at_rest = Arc::new(AtRest::lay(&*store, Arc::clone(&options.keyring))?);
         let foundation = Foundation::lay(&*store, options.clock, options.accept_clock)?;
         let map = ShardMap::new(options.shards);
         let catalogue = Arc::new(Catalogue::default());
+        let directory = Arc::new(Directory::load(&*store, &options.keyring)?);
         let stats: Arc<[Arc<ShardStats>]> = (0..map.shards()).map(|_| Arc::default()).collect();
         let draining = Arc::new(AtomicBool::new(false));
         let stopping = Arc::new(AtomicBool::new(false));
@@ -298,6 +325,7 @@ impl Shards {
                 store: Arc::clone(&store),
                 time: Arc::clone(&foundation.time),
                 catalogue: Arc::clone(&catalogue),
+                directory: Arc::clone(&directory),
                 stats: Arc::clone(&stats),
                 sync: options.durability == DurabilityLevel::Fsync,
                 epoch: foundation.server.epoch,
@@ -307,6 +335,7 @@ impl Shards {
                 sixty_second_rules: options.sixty_second_rules,
                 draining: Arc::clone(&draining),
                 way_back: Some(way_back.clone()),
+                at_rest: Arc::clone(&at_rest),
             })?);
         }
         // One compaction at a time, one waiting.
@@ -344,6 +373,7 @@ impl Shards {
         let inner = Inner {
             map,
             catalogue,
+            directory,
             time: foundation.time,
             stats,
             mailboxes: senders,
@@ -398,7 +428,7 @@ impl Shards {
 type StoredRow = (Key, bytes::Bytes);
 
 /// All rows of a range. Only for kinds that are as few as queues, or as messages in flight.
-fn load(store: &dyn Store, range: KeyRange) -> Result<Vec<StoredRow>, StoreError> {
+pub(super) fn load(store: &dyn Store, range: KeyRange) -> Result<Vec<StoredRow>, StoreError> {
     let KeyRange { mut from, to } = range;
     let space = from.space;
     let mut rows = Vec::new();

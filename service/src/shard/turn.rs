@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_rest::Rewrapped;
 use super::core::ShardCore;
+use super::directory::Entries;
 use super::groups::ViewedGroups;
 use super::handle::QueueInfo;
 use super::queue_stats::Glance;
@@ -37,6 +39,8 @@ pub(super) struct Turn {
     pub(super) departures: Vec<Leaving>,
     /// What the catalogue will say after the commit.
     pub(super) published: Vec<(Slot, QueueKey, Option<Arc<QueueInfo>>)>,
+    /// What the directory will say after the commit.
+    pub(super) access: Option<Entries>,
     /// Generations that this turn gives up.
     pub(super) dead: Vec<(Slot, Generation)>,
     /// What to tell whom after the commit.
@@ -67,6 +71,7 @@ pub(super) enum Answered {
     View(Reply<Viewed>, Result<Viewed, Error>),
     Groups(Reply<ViewedGroups>, Result<ViewedGroups, Error>),
     Glances(Reply<Vec<Glance>>, Vec<Glance>),
+    Rewrapped(Reply<Rewrapped>, Rewrapped),
 }
 
 impl Turn {
@@ -81,6 +86,7 @@ impl Turn {
             sync: false,
             departures: Vec::new(),
             published: Vec::new(),
+            access: None,
             dead: Vec::new(),
             answers: Vec::new(),
             unsynced: Vec::new(),
@@ -116,6 +122,9 @@ impl ShardCore {
             let more = more.map(|(_, key, info)| (key, info));
             self.options.catalogue.publish(slot, std::iter::once((key, info)).chain(more));
         }
+        if let Some(entries) = turn.access.take() {
+            self.options.directory.publish(entries);
+        }
         for (slot, generation) in turn.dead.drain(..) {
             self.reclaim.bury(slot, generation, turn.boot);
         }
@@ -146,6 +155,7 @@ impl ShardCore {
                 Answered::View(reply, result) => drop(reply.send(result)),
                 Answered::Groups(reply, result) => drop(reply.send(result)),
                 Answered::Glances(reply, glances) => drop(reply.send(Ok(glances))),
+                Answered::Rewrapped(reply, rewrapped) => drop(reply.send(Ok(rewrapped))),
             }
         }
         if let Some(keys) = self.outbox.take_hints_of(self.options.shard) {

@@ -329,7 +329,7 @@ impl<K: Keep> Leg<'_, K> {
         };
         let (state, hidden_until) = (outline.state, view.hidden_until(place, &row.head));
         let bytes = row.weight();
-        let message = shown(self.info.kind(), seq, row, receives)?;
+        let message = shown(self.info.kind(), seq, row, receives, self.info.cipher())?;
         if filter.matches(&message.id, &message.content) {
             let peeked = PeekedMessage { state, hidden_until, message };
             let kept = K::keep(Found { place, peeked, bytes });

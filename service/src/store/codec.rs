@@ -3,23 +3,30 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::keys::row_key;
 use super::reader::Reader;
-use super::values::{DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow};
+use super::values::{
+    AccessKeyRow, DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+    UserRow,
+};
 use super::{Op, StoreError};
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
 use crate::model::message::MessageId;
-use crate::model::queue::{Generation, Paused, QueueId, QueueKey, Slot};
+use crate::model::policy::identity_policy::IdentityPolicy;
+use crate::model::queue::{AccountId, Generation, Paused, QueueId, QueueKey, Slot};
 use crate::model::rows::{
     DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead, MessageRow, Moved,
     Place, RowKey, Write,
 };
 use crate::model::task::{MoveTask, TaskFailure, TaskStatus};
 use crate::model::time::{Millis, Timestamp};
+use crate::model::user::{Owner, Policies, PolicyName, UserKey, UserName};
 
 /// A kind of value. The format of a version never changes; a new one reads the old one too.
 pub trait Value: Sized {
@@ -348,6 +355,9 @@ struct QueueJson {
     /// Absent where nothing is paused, as in rows from before there was such a thing.
     #[serde(default, skip_serializing_if = "Paused::is_nothing")]
     paused: Paused,
+    /// In base64. Absent where no message was ever encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data_key: Option<String>,
 }
 
 impl Value for QueueRow {
@@ -367,6 +377,7 @@ impl Value for QueueRow {
             modified_at_ms: self.modified_at.0,
             purged_at_ms: self.purged_at.map(|at| at.0),
             paused: self.paused,
+            data_key: self.data_key.as_ref().map(|key| STANDARD.encode(key)),
         };
         let json = serde_json::to_vec(&json)
             .expect("plain structs with text keys and no fallible serializer always serialize");
@@ -376,6 +387,9 @@ impl Value for QueueRow {
     fn read(reader: &mut Reader) -> Result<QueueRow, StoreError> {
         let json: QueueJson = serde_json::from_slice(&reader.rest())
             .map_err(|error| reader.corrupt(format_args!("{error}")))?;
+        let data_key = json.data_key.map(|key| STANDARD.decode(key)).transpose();
+        let data_key =
+            data_key.map_err(|error| reader.corrupt(format_args!("data key: {error}")))?;
         Ok(QueueRow {
             id: QueueId(json.id),
             generation: Generation(json.generation),
@@ -385,7 +399,24 @@ impl Value for QueueRow {
             modified_at: Timestamp(json.modified_at_ms),
             purged_at: json.purged_at_ms.map(Timestamp),
             paused: json.paused,
+            data_key,
         })
+    }
+}
+
+impl Value for TransitKeyRow {
+    const KIND: &'static str = "transit key";
+
+    fn size_hint(&self) -> usize {
+        self.0.len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        out.put_slice(&self.0);
+    }
+
+    fn read(reader: &mut Reader) -> Result<TransitKeyRow, StoreError> {
+        Ok(TransitKeyRow(reader.rest().to_vec()))
     }
 }
 
@@ -504,6 +535,87 @@ fn status_byte(status: TaskStatus) -> u8 {
         TaskStatus::Failed(TaskFailure::NoSuchQueue) => 4,
         TaskStatus::Failed(TaskFailure::UnknownSource) => 5,
         TaskStatus::Failed(TaskFailure::TookTooLong) => 6,
+    }
+}
+
+/// A user as JSON, for the reasons a queue is.
+#[derive(Serialize, Deserialize)]
+struct UserJson {
+    id: String,
+    created_at_ms: u64,
+    policies: BTreeMap<String, String>,
+}
+
+impl Value for UserRow {
+    const KIND: &'static str = "user";
+
+    fn size_hint(&self) -> usize {
+        512
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        let texts = self.policies.iter();
+        let json = UserJson {
+            id: self.id.clone(),
+            created_at_ms: self.created_at.0,
+            policies: texts.map(|(name, one)| (name.as_str().into(), one.text().into())).collect(),
+        };
+        let json = serde_json::to_vec(&json)
+            .expect("plain structs with text keys and no fallible serializer always serialize");
+        out.put_slice(&json);
+    }
+
+    fn read(reader: &mut Reader) -> Result<UserRow, StoreError> {
+        let json: UserJson = serde_json::from_slice(&reader.rest())
+            .map_err(|error| reader.corrupt(format_args!("{error}")))?;
+        let policy = |(name, text): (String, String)| {
+            Some((PolicyName::parse(&name)?, IdentityPolicy::stored(&text)?))
+        };
+        let policies: Option<Policies> = json.policies.into_iter().map(policy).collect();
+        let policies = policies.ok_or_else(|| reader.corrupt(format_args!("a policy is none")))?;
+        Ok(UserRow { id: json.id, created_at: Timestamp(json.created_at_ms), policies })
+    }
+}
+
+// The sealed secret is the rest.
+impl Value for AccessKeyRow {
+    const KIND: &'static str = "access key";
+
+    fn size_hint(&self) -> usize {
+        128 + self.sealed.len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        let user = self.owner.user();
+        let flags = u8::from(user.is_some())
+            | u8::from(self.active) << 1
+            | u8::from(self.last_used_at.is_some()) << 2;
+        out.put_u8(flags);
+        out.put_u64(self.created_at.0);
+        out.put_u64(self.last_used_at.unwrap_or_default().0);
+        put_text(out, self.owner.account().as_str());
+        if let Some(user) = user {
+            put_text(out, user.name.as_str());
+        }
+        out.put_slice(&self.sealed);
+    }
+
+    fn read(reader: &mut Reader) -> Result<AccessKeyRow, StoreError> {
+        let flags = reader.flags(0b111)?;
+        let created_at = reader.timestamp()?;
+        let last_used_at = Some(reader.timestamp()?).filter(|_| flags & 4 != 0);
+        let Some(account) = AccountId::parse(&reader.text()?) else {
+            return Err(reader.corrupt(format_args!("its account is none")));
+        };
+        let owner = match flags & 1 {
+            0 => Owner::Root(account),
+            _ => match UserName::parse(&reader.text()?) {
+                Some(name) => Owner::User(UserKey { account, name }),
+                None => return Err(reader.corrupt(format_args!("its user is none"))),
+            },
+        };
+        let (active, sealed) = (flags & 2 != 0, reader.rest());
+        Ok(AccessKeyRow { owner, active, created_at, last_used_at, sealed })
     }
 }
 

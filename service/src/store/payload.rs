@@ -1,18 +1,29 @@
 //! The payload of a message row: everything a user sent that the engine does not look at. Encoded
 //! and decoded in the request's task; body and binary attributes are shared, not copied.
+//!
+//! Where a queue's messages are kept encrypted, everything behind the id is sealed in the same task,
+//! and what opens it stands behind. The id is readable, and bound: under another one the rest does
+//! not open.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::StoreError;
 use super::codec::put_text;
 use super::reader::Reader;
+use crate::cipher::{Cipher, TRAILER_BYTES};
 use crate::model::message::{Attribute, AttributeValue, Attributes, Content, MessageId};
 
 /// The payload's own version: its first byte.
 const VERSION: u8 = 1;
 
+/// As version 1, but what is behind the id is sealed.
+const SEALED: u8 = 2;
+
 /// Where the id is: after the version and the flags.
 const ID_AT: usize = 2;
+
+/// What stays readable where the rest is sealed: up to and with the id.
+const HEADING_BYTES: usize = ID_AT + 16;
 
 const HAS_ATTRIBUTES_MD5: u8 = 1;
 const HAS_GROUP: u8 = 1 << 1;
@@ -22,9 +33,11 @@ const HAS_TRACE: u8 = 1 << 3;
 const TEXT: u8 = 0;
 const BINARY: u8 = 1;
 
-/// A message's id and content as the payload of its row. The body comes last.
-pub fn encode_payload(id: &MessageId, content: &Content) -> Bytes {
-    let mut out = BytesMut::with_capacity(size(content));
+/// A message's id and content as the payload of its row, sealed if there is a key. The body comes
+/// last.
+pub fn encode_payload(id: &MessageId, content: &Content, key: Option<&Cipher>) -> Bytes {
+    let trailer = if key.is_some() { TRAILER_BYTES } else { 0 };
+    let mut out = BytesMut::with_capacity(size(content) + trailer);
     let flag = |bit, set| if set { bit } else { 0 };
     out.put_u8(VERSION);
     out.put_u8(
@@ -62,11 +75,60 @@ pub fn encode_payload(id: &MessageId, content: &Content) -> Bytes {
         }
     }
     out.put_slice(&content.body);
+    if let Some(key) = key {
+        seal(&mut out, key);
+    }
     out.freeze()
 }
 
-/// The same payload under another id. One that is damaged stays as it is: whoever decodes it will
-/// say so.
+/// The payload with nothing sealed. One that does not open stays as it is, as one that is damaged
+/// does in the next two: whoever decodes it will say so.
+pub fn unsealed(payload: Bytes, key: Option<&Cipher>) -> Bytes {
+    match is_sealed(&payload) {
+        true => unseal(&payload, key).map_or(payload, BytesMut::freeze),
+        false => payload,
+    }
+}
+
+/// The payload sealed, if there is a key.
+pub fn sealed(payload: Bytes, key: Option<&Cipher>) -> Bytes {
+    match key {
+        Some(key) if payload.first() == Some(&VERSION) && HEADING_BYTES <= payload.len() => {
+            let mut out = BytesMut::with_capacity(payload.len() + TRAILER_BYTES);
+            out.put_slice(&payload);
+            seal(&mut out, key);
+            out.freeze()
+        }
+        _ => payload,
+    }
+}
+
+/// Whether it takes a key to read it.
+pub fn is_sealed(payload: &[u8]) -> bool {
+    payload.first() == Some(&SEALED)
+}
+
+/// Seals where it is, in memory, what has at least a heading.
+fn seal(out: &mut BytesMut, key: &Cipher) {
+    out[0] = SEALED;
+    let (heading, text) = out.split_at_mut(HEADING_BYTES);
+    let trailer = key.seal(heading, text);
+    out.put_slice(&trailer);
+}
+
+fn unseal(payload: &[u8], key: Option<&Cipher>) -> Result<BytesMut, StoreError> {
+    let corrupt = |what: &str| StoreError::Corrupt(format!("payload: {what}"));
+    let key = key.ok_or_else(|| corrupt("it is sealed, and its queue has no key"))?;
+    let parts = payload.split_last_chunk().filter(|(text, _)| HEADING_BYTES <= text.len());
+    let (text, trailer) = parts.ok_or_else(|| corrupt("it is cut short"))?;
+    let mut out = BytesMut::from(text);
+    let (heading, text) = out.split_at_mut(HEADING_BYTES);
+    key.open(heading, text, trailer).map_err(|error| corrupt(&error.to_string()))?;
+    out[0] = VERSION;
+    Ok(out)
+}
+
+/// The same payload, which is not sealed, under another id.
 pub fn with_another_id(payload: &Bytes, another: impl FnOnce(&MessageId) -> MessageId) -> Bytes {
     let mut out = BytesMut::from(payload.as_ref());
     if out.first() == Some(&VERSION)
@@ -77,8 +139,15 @@ pub fn with_another_id(payload: &Bytes, another: impl FnOnce(&MessageId) -> Mess
     out.freeze()
 }
 
-/// What [`encode_payload`] encoded.
-pub fn decode_payload(payload: Bytes) -> Result<(MessageId, Content), StoreError> {
+/// What [`encode_payload`] encoded, with the same key.
+pub fn decode_payload(
+    payload: Bytes,
+    key: Option<&Cipher>,
+) -> Result<(MessageId, Content), StoreError> {
+    let payload = match is_sealed(&payload) {
+        true => unseal(&payload, key)?.freeze(),
+        false => payload,
+    };
     let mut reader = Reader::new("payload", payload);
     match reader.u8()? {
         VERSION => {}

@@ -5,11 +5,17 @@
 mod queue;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
+use crate::keyring::Keyring;
+use crate::keyring::data_key::{DataKey, KeyOwner};
 use crate::model::queue::{Generation, QueueKey, Slot};
+use crate::model::user::UserKey;
 use crate::shard::map::SLOTS;
-use crate::store::values::QueueRow;
+use crate::store::codec::decode;
+use crate::store::keys::transit_key;
+use crate::store::values::{QueueRow, TransitKeyRow};
 use crate::store::{Snapshot, StoreError};
 
 /// Faults that are told in words; beyond them they are only counted.
@@ -63,9 +69,10 @@ impl Report {
 /// Which generations of a slot somebody knows of.
 #[derive(Debug, Default)]
 struct Catalogue {
-    queues: BTreeMap<Generation, (QueueKey, QueueRow)>,
+    queues: BTreeMap<Generation, (QueueKey, QueueRow, Reading)>,
     /// Purged or deleted, and not yet reclaimed.
     dead: Vec<Generation>,
+    users: BTreeSet<UserKey>,
 }
 
 impl Catalogue {
@@ -74,14 +81,55 @@ impl Catalogue {
     }
 }
 
+/// What reads payloads.
+#[derive(Clone, Debug)]
+enum Reading {
+    /// Those that are sealed take this key; without it there are none.
+    With(Option<DataKey>),
+    /// The key that is stored does not open, which is told once: what is sealed is passed over.
+    Lost,
+}
+
+impl Reading {
+    fn new(
+        sealed: Option<&[u8]>,
+        owner: KeyOwner,
+        keyring: &Keyring,
+        whose: &dyn Display,
+        report: &mut Report,
+    ) -> Reading {
+        match sealed.map(|sealed| DataKey::open(keyring, sealed, owner)).transpose() {
+            Ok(key) => Reading::With(key),
+            Err(error) => {
+                report.fault(|| format!("the key of {whose}: {error}"));
+                Reading::Lost
+            }
+        }
+    }
+}
+
+/// What the rows of a slot are read with.
+#[derive(Clone, Copy)]
+struct Keys<'a> {
+    keyring: &'a Keyring,
+    transit: &'a Reading,
+}
+
 /// Looks at everything there is.
-pub fn verify(store: &dyn Snapshot) -> Report {
+pub fn verify(store: &dyn Snapshot, keyring: &Keyring) -> Report {
     let mut report = Report::default();
+    let row =
+        store.get(&transit_key()).and_then(|row| row.map(decode::<TransitKeyRow>).transpose());
+    let row = report.read(row).flatten();
+    let sealed = row.as_ref().map(|row| &*row.0);
+    let whose = "messages under way";
+    let transit = Reading::new(sealed, KeyOwner::Transit, keyring, &whose, &mut report);
     for slot in (0..SLOTS).map(|slot| Slot(slot as u8)) {
-        let catalogue = rows::check_state(store, slot, &mut report);
+        let catalogue =
+            rows::check_state(store, slot, Keys { keyring, transit: &transit }, &mut report);
         rows::check_messages_belong(store, slot, &catalogue, &mut report);
-        for (key, row) in catalogue.queues.values() {
-            queue::check(store, slot, key, row, &mut report);
+        for (key, row, reading) in catalogue.queues.values() {
+            queue::check(store, slot, key, row, reading, &mut report);
         }
     }
     report

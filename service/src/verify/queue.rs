@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Report;
 use super::rows::{Rows, check_payload};
+use super::{Reading, Report};
 use crate::model::fifo::{GroupHash, Seq};
 use crate::model::queue::{Generation, QueueKey, Slot};
 use crate::model::rows::{
@@ -25,6 +25,7 @@ struct Check<'a> {
     name: &'a QueueKey,
     fifo: bool,
     hint: HintRow,
+    reading: &'a Reading,
     report: &'a mut Report,
 }
 
@@ -47,6 +48,7 @@ pub(super) fn check(
     slot: Slot,
     name: &QueueKey,
     row: &QueueRow,
+    reading: &Reading,
     report: &mut Report,
 ) {
     let generation = row.generation;
@@ -54,7 +56,7 @@ pub(super) fn check(
     let Some(hint) = report.read(hint) else { return };
     let fifo = row.settings.fifo.is_some();
     let hint = hint.unwrap_or_default();
-    let mut check = Check { store, slot, generation, name, fifo, hint, report };
+    let mut check = Check { store, slot, generation, name, fifo, hint, reading, report };
     let done = check.all();
     check.report.read(done);
 }
@@ -148,7 +150,7 @@ impl<'a> Check<'a> {
         delivery: Option<DeliveryRow>,
         waiting: &mut Waiting,
     ) -> Result<(), StoreError> {
-        if let Err(error) = check_payload(row) {
+        if let Err(error) = check_payload(row, self.reading) {
             self.fault(|| format!("{place:?}: {error}"));
         }
         if self.hint.next_seq <= place.seq {

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{Catalogue, Report};
+use super::{Catalogue, Keys, Reading, Report};
+use crate::keyring::Keyring;
+use crate::keyring::data_key::KeyOwner;
 use crate::model::digest::md5_of_body;
 use crate::model::fifo::GroupHash;
 use crate::model::queue::{Generation, QueueKey, Slot};
@@ -13,8 +15,11 @@ use crate::store::keys::{
     KeyRange, StateKey, all_messages_range, parse_row_key, parse_state_key, server_key, slot_of,
     slot_range,
 };
-use crate::store::payload::decode_payload;
-use crate::store::values::{DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow};
+use crate::store::payload::{decode_payload, is_sealed};
+use crate::store::values::{
+    AccessKeyRow, DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+    UserRow,
+};
 use crate::store::{Key, Limit, Snapshot, Space, StoreError};
 
 /// Rows one read takes.
@@ -57,14 +62,19 @@ impl Iterator for Rows<'_> {
 }
 
 /// Every row of a slot but its messages decodes and belongs to something. Answers the slot's queues.
-pub(super) fn check_state(store: &dyn Snapshot, slot: Slot, report: &mut Report) -> Catalogue {
+pub(super) fn check_state(
+    store: &dyn Snapshot,
+    slot: Slot,
+    keys: Keys<'_>,
+    report: &mut Report,
+) -> Catalogue {
     let mut catalogue = Catalogue::default();
     let mut server = false;
     for row in Rows::new(store, slot_range(Space::State, slot)) {
         let Some((key, value)) = report.read(row) else { break };
         report.counts.rows += 1;
         server |= key == server_key().bytes;
-        let checked = check_row(slot, &key, value, &mut catalogue, report);
+        let checked = check_row(slot, &key, value, keys, &mut catalogue, report);
         report.read(checked);
     }
     if slot == Slot(0) && !server {
@@ -78,6 +88,7 @@ fn check_row(
     slot: Slot,
     key: &[u8],
     value: Bytes,
+    keys: Keys<'_>,
     catalogue: &mut Catalogue,
     report: &mut Report,
 ) -> Result<(), StoreError> {
@@ -85,9 +96,20 @@ fn check_row(
     match key {
         StateKey::Server => decodes::<ServerRow>(value)?,
         StateKey::Turn(_) => decodes::<TurnRow>(value)?,
+        StateKey::TransitKey => decodes::<TransitKeyRow>(value)?,
+        StateKey::User(user) => {
+            decodes::<UserRow>(value)?;
+            catalogue.users.insert(user);
+        }
+        StateKey::AccessKey(id) => {
+            let row: AccessKeyRow = decode(value)?;
+            if row.owner.user().is_some_and(|user| !catalogue.users.contains(user)) {
+                report.fault(|| format!("access key {id}: no such user"));
+            }
+        }
         StateKey::Queue(name) => {
             let row: QueueRow = decode(value)?;
-            check_queue(slot, name, row, catalogue, report);
+            check_queue(slot, name, row, keys.keyring, catalogue, report);
         }
         StateKey::Tombstone(_) => decodes::<TombstoneRow>(value)?,
         StateKey::Dead(generation) => {
@@ -100,11 +122,11 @@ fn check_row(
             if QueueKey::parse_arn(&row.target_arn).is_none() {
                 report.fault(|| format!("{key:?} goes to {:?}, which is no queue", row.target_arn));
             }
-            check_payload(&row.message)?;
+            check_payload(&row.message, keys.transit)?;
         }
         StateKey::Task(key) => {
             decodes::<MoveTask>(value)?;
-            if !catalogue.queues.values().any(|(_, row)| row.id == key.source) {
+            if !catalogue.queues.values().any(|(_, row, _)| row.id == key.source) {
                 report.fault(|| format!("{key:?}: no such queue"));
             }
         }
@@ -135,17 +157,21 @@ fn check_queue(
     slot: Slot,
     name: QueueKey,
     row: QueueRow,
+    keyring: &Keyring,
     catalogue: &mut Catalogue,
     report: &mut Report,
 ) {
     report.counts.queues += 1;
+    let owner = KeyOwner::Queue(slot, row.id);
+    let reading = Reading::new(row.data_key.as_deref(), owner, keyring, &name, report);
     if slot_of(&name) != slot {
         report.fault(|| format!("{name} is in slot {}, where nobody looks for it", slot.0));
     }
     if row.settings.fifo.is_some() != name.name.as_str().ends_with(".fifo") {
         report.fault(|| format!("{name} has the settings of another type of queue"));
     }
-    if let Some((twin, _)) = catalogue.queues.insert(row.generation, (name.clone(), row)) {
+    let entry = (name.clone(), row, reading);
+    if let Some((twin, ..)) = catalogue.queues.insert(entry.1.generation, entry) {
         report.fault(|| format!("{name} and {twin} have the same rows"));
     }
 }
@@ -182,8 +208,13 @@ fn check_belongs(slot: Slot, generation: Generation, catalogue: &Catalogue, repo
 }
 
 /// What a sender sent reads back as it was.
-pub(super) fn check_payload(message: &MessageRow) -> Result<(), StoreError> {
-    let (id, content) = decode_payload(message.payload.clone())?;
+pub(super) fn check_payload(message: &MessageRow, reading: &Reading) -> Result<(), StoreError> {
+    let key = match reading {
+        Reading::Lost if is_sealed(&message.payload) => return Ok(()),
+        Reading::Lost => None,
+        Reading::With(key) => key.as_ref().map(|key| &**key.cipher()),
+    };
+    let (id, content) = decode_payload(message.payload.clone(), key)?;
     if md5_of_body(&content.body) != content.body_md5 {
         return Err(StoreError::Corrupt(format!("the body of message {id} is not what was sent")));
     }

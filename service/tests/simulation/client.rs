@@ -95,12 +95,13 @@ pub(crate) fn payload_of(id: &MessageId, letter: usize) -> Bytes {
         group_id: None,
         deduplication_id: None,
     };
-    encode_payload(id, &content)
+    encode_payload(id, &content, None)
 }
 
 /// The number of the letter that a message is.
 pub(crate) fn letter_of(delivered: &Delivered) -> usize {
-    let (_, content) = decode_payload(delivered.message.payload.clone()).expect("it was encoded");
+    let (_, content) =
+        decode_payload(delivered.message.payload.clone(), None).expect("it was encoded");
     let text = std::str::from_utf8(&content.body).expect("letters are numbered");
     text.parse().expect("letters are numbered")
 }

@@ -12,12 +12,14 @@ use stanchion_service::engine::command::{
 };
 use stanchion_service::env::{ManualClock, SeededRng};
 use stanchion_service::error::Error;
+use stanchion_service::keyring::Keyring;
 use stanchion_service::model::attributes::{QueueSettings, RedrivePolicy};
 use stanchion_service::model::fifo::{DedupHash, GroupHash, Seq};
 use stanchion_service::model::queue::{AccountId, QueueId, QueueKey, QueueName, Region};
 use stanchion_service::model::rows::Lane;
 use stanchion_service::model::task::TaskId;
 use stanchion_service::model::time::Millis;
+use stanchion_service::shard::at_rest::AtRest;
 use stanchion_service::shard::catalogue::Catalogue;
 use stanchion_service::shard::core::{CoreOptions, ShardCore, Wake};
 use stanchion_service::shard::engine_time::EngineTime;
@@ -363,8 +365,8 @@ impl World {
         });
         let (reply, _) = oneshot::channel();
         let settings = Box::new(settings);
-        let (tags, check) = (Default::default(), Box::new(|_: &_| Ok(())));
-        self.post(queue, Request::Create { key, settings, tags, check, reply });
+        let (tags, check, declared) = (Default::default(), Box::new(|_: &_| Ok(())), false);
+        self.post(queue, Request::Create { key, settings, tags, check, declared, reply });
     }
 
     fn apply(
@@ -399,6 +401,7 @@ impl World {
 
     fn read_answers(&mut self) {
         let now_ms = self.now_ms();
+        self.auditor.turn_begins();
         let pending = std::mem::take(&mut self.pending);
         for mut waiting in pending {
             match waiting.look() {
@@ -462,6 +465,8 @@ impl World {
         self.catalogue = Arc::default();
         let foundation =
             Foundation::lay(&self.store, self.clock.clone(), true).expect("the store opens");
+        let at_rest = AtRest::lay(&self.store, Arc::new(Keyring::ephemeral()));
+        let at_rest = Arc::new(at_rest.expect("nothing is sealed"));
         self.time = foundation.time;
         self.stats = (0..shards).map(|_| Arc::default()).collect();
         self.cores = (0..shards)
@@ -472,6 +477,7 @@ impl World {
                     store: Arc::new(self.store.clone()),
                     time: Arc::clone(&self.time),
                     catalogue: Arc::clone(&self.catalogue),
+                    directory: Arc::default(),
                     stats: Arc::clone(&self.stats),
                     sync: true,
                     epoch: foundation.server.epoch,
@@ -481,6 +487,7 @@ impl World {
                     sixty_second_rules: false,
                     draining: Arc::new(AtomicBool::new(false)),
                     way_back: None,
+                    at_rest: Arc::clone(&at_rest),
                 };
                 ShardCore::open(options).expect("the shard opens")
             })
@@ -501,7 +508,8 @@ impl World {
             }
         };
         self.store = self.store.crash(end);
-        let found = verify(&*self.store.snapshot().expect("memory can be read"));
+        let found =
+            verify(&*self.store.snapshot().expect("memory can be read"), &Keyring::ephemeral());
         assert_eq!(found.told, [""; 0], "what a crash leaves behind is whole");
         self.start();
         // A queue whose creation was lost with its deletion known: its user makes it again.

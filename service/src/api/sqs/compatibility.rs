@@ -72,9 +72,17 @@ const ATTRIBUTE_DIFFERENCES: &[Difference] = &[
         "in force where requests are authenticated; users and roles are not looked up; returned as \
          given, while AWS adds a missing `Version`",
     ),
-    differs("SqsManagedSseEnabled", "kept and shown; bodies are stored as they come"),
-    differs("KmsMasterKeyId", "kept and shown; no key is looked up or used"),
-    differs("KmsDataKeyReusePeriodSeconds", "kept and shown"),
+    differs(
+        "SqsManagedSseEnabled",
+        "messages, with their attributes, are kept encrypted where the server has master keys of its \
+         operator's, and otherwise as they come; plain HTTP is not refused",
+    ),
+    differs(
+        "KmsMasterKeyId",
+        "names a master key of the server; one that it does not have is missed in use with `strict` \
+         limits, otherwise the current one is used",
+    ),
+    differs("KmsDataKeyReusePeriodSeconds", "kept and shown; a queue has one data key"),
     differs(
         "DeduplicationScope",
         "a new scope is in force after 5 minutes; at AWS that of the creation was seen to stay",
@@ -147,6 +155,7 @@ const COMMON_ERRORS: &[AwsError] = &[
 ];
 
 const ERROR_DIFFERENCES: &[Difference] = &[
+    differs("KMS.NotFoundException", "with `strict` limits"),
     differs("RequestThrottled", "only for sends that `PauseQueue` holds up; nothing is throttled"),
     differs("InvalidIdFormat", "never given: part of `ReceiptHandleIsInvalid`, as at AWS today"),
     differs("InvalidQueryParameter", "never given: unknown parameters are passed over"),

@@ -67,7 +67,7 @@ impl Action for ReceiveMessage {
     type Output = ReceiveOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ReceiveOutput, Error> {
-        let queue = call.queue(self.queue_url.as_deref())?;
+        let queue = call.queue_with_key(self.queue_url.as_deref())?;
         let asked = [self.message_system_attribute_names, self.attribute_names];
         let system = select_system(asked.iter().flatten().flatten(), call.app.limits)?;
         let user = UserSelection::new(self.message_attribute_names.unwrap_or_default());

@@ -20,7 +20,7 @@ impl Action for SendMessage {
 
     async fn run(self, call: &Call<'_>) -> Result<SentOutput, Error> {
         let SendMessage(input) = self;
-        let queue = call.queue(input.queue_url.as_deref())?;
+        let queue = call.queue_with_key(input.queue_url.as_deref())?;
         let body_md5 = md5_of_body(input.body().as_bytes());
         let (message, digests) = input.parse(body_md5, &queue, call, || "MessageBody".into())?;
         let sent = batch::single(call.app.shards.send(&queue.key, vec![message]).await?)?;

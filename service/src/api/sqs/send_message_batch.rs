@@ -27,7 +27,7 @@ impl Action for SendMessageBatch {
     type Output = BatchOutput<SentOutput>;
 
     async fn run(self, call: &Call<'_>) -> Result<BatchOutput<SentOutput>, Error> {
-        let queue = call.queue(self.queue_url.as_deref())?;
+        let queue = call.queue_with_key(self.queue_url.as_deref())?;
         let entries = batch::check_entries(ENTRY, self.entries, |entry| entry.id.take())?;
         let (bytes, max) =
             (entries.iter().map(|(_, entry)| entry.weight()).sum(), limits::BATCH_BYTES_MAX);

@@ -6,6 +6,7 @@ mod conditions;
 pub mod context;
 pub mod document;
 pub mod evaluate;
+pub mod identity_policy;
 mod json;
 pub mod operands;
 pub mod permission;

@@ -35,7 +35,7 @@ fn numbered(number: u64, group: Option<u8>) -> Incoming {
     };
     Incoming {
         id,
-        payload: encode_payload(&id, &content),
+        payload: encode_payload(&id, &content, None),
         delay: None,
         group: group.map(|group| GroupHash(group.into())),
         dedup: group.map(|_| DedupHash(number.into())),
@@ -115,8 +115,9 @@ impl World {
 }
 
 fn numbers(taken: &[Delivered]) -> Vec<u64> {
-    let number =
-        |taken: &Delivered| number_of(&decode_payload(taken.message.payload.clone()).unwrap().0);
+    let number = |taken: &Delivered| {
+        number_of(&decode_payload(taken.message.payload.clone(), None).unwrap().0)
+    };
     taken.iter().map(number).collect()
 }
 

@@ -11,11 +11,13 @@ use crate::engine::command::{Accepted, Command, Delivered, Incoming, Outcome, Re
 use crate::engine::queue::Counters;
 use crate::env::{ManualClock, SeededRng};
 use crate::error::Error;
+use crate::keyring::Keyring;
 use crate::model::attributes::{QueueSettings, RedrivePolicy};
 use crate::model::fifo::{DedupHash, GroupHash};
 use crate::model::message::MessageId;
 use crate::model::queue::{AccountId, QueueKey, QueueName, Region};
 use crate::model::time::Millis;
+use crate::shard::at_rest::AtRest;
 use crate::shard::catalogue::Catalogue;
 use crate::shard::core::{CoreOptions, ShardCore, Wake};
 use crate::shard::handle::{QueueInfo, Tags};
@@ -42,6 +44,7 @@ pub(super) struct World {
     pub(super) hints: Vec<(usize, Vec<OutboxKey>)>,
     pub(super) strict: bool,
     pub(super) window_bytes_max: usize,
+    pub(super) keyring: Arc<Keyring>,
     seed: u64,
 }
 
@@ -95,6 +98,11 @@ pub(super) fn receipts(messages: &[Delivered]) -> Vec<Receipt> {
 
 impl World {
     pub(super) fn new(shards: usize) -> World {
+        World::with_keys(shards, Arc::new(Keyring::ephemeral()))
+    }
+
+    /// One whose operator gave it these master keys.
+    pub(super) fn with_keys(shards: usize, keyring: Arc<Keyring>) -> World {
         let clock = Arc::new(ManualClock::at(Duration::from_secs(1_800_000_000)));
         let mut world = World {
             store: MemoryStore::new(),
@@ -105,6 +113,7 @@ impl World {
             hints: Vec::new(),
             strict: false,
             window_bytes_max: 1 << 20,
+            keyring,
             seed: 1,
         };
         world.start(shards);
@@ -115,6 +124,8 @@ impl World {
     pub(super) fn start(&mut self, shards: usize) {
         let map = ShardMap::new(shards);
         let foundation = Foundation::lay(&self.store, self.clock.clone(), false).unwrap();
+        let at_rest = AtRest::lay(&self.store, Arc::clone(&self.keyring)).unwrap();
+        let at_rest = Arc::new(at_rest);
         self.catalogue = Arc::default();
         self.stats = (0..shards).map(|_| Arc::default()).collect();
         self.hints.clear();
@@ -128,6 +139,7 @@ impl World {
                     store: Arc::new(self.store.clone()),
                     time: Arc::clone(&foundation.time),
                     catalogue: Arc::clone(&self.catalogue),
+                    directory: Arc::default(),
                     stats: Arc::clone(&self.stats),
                     sync: true,
                     epoch: foundation.server.epoch,
@@ -137,6 +149,7 @@ impl World {
                     sixty_second_rules: self.strict,
                     draining: Arc::new(AtomicBool::new(false)),
                     way_back: None,
+                    at_rest: Arc::clone(&at_rest),
                 })
                 .unwrap(),
             );
@@ -212,6 +225,7 @@ impl World {
             settings: Box::new(settings),
             tags: Tags::new(),
             check: Box::new(|_| Ok(())),
+            declared: false,
             reply,
         })
     }

@@ -211,6 +211,36 @@ async fn a_queue_is_encrypted_in_one_way_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_key_that_nobody_has_is_missed_in_use_and_under_strict_limits_alone() {
+    for (limits, id, works) in [
+        ("strict", "alias/orders", false),
+        ("strict", "alias/aws/sqs", true),
+        ("standard", "alias/orders", true),
+    ] {
+        let server = Server::start(&["--limits", limits]).await;
+        // It is not looked up when it is set.
+        server.create("q", json!({"KmsMasterKeyId": id})).await;
+        let entries = json!([{"Id": "1", "MessageBody": "x"}]);
+        for (action, input) in [
+            ("SendMessage", json!({"QueueUrl": "q", "MessageBody": "x"})),
+            ("SendMessageBatch", json!({"QueueUrl": "q", "Entries": entries})),
+            ("ReceiveMessage", json!({"QueueUrl": "q"})),
+        ] {
+            match works {
+                true => drop(server.ok(action, input).await),
+                false => {
+                    let (status, shape, code, text) = server.error(action, input).await;
+                    assert_eq!((status, &*code), (400, "KMS.NotFoundException;Sender"));
+                    assert!(shape.ends_with("#KmsNotFound"), "{shape}");
+                    assert!(text.contains(id), "{text}");
+                }
+            }
+        }
+        server.end().await;
+    }
+}
+
+#[tokio::test]
 async fn redrive_policies_have_their_rules() {
     let server = Server::start(&[]).await;
     let arn = |name: &str| format!("arn:aws:sqs:us-east-1:000000000000:{name}");
