@@ -74,6 +74,11 @@ proptest! {
     }
 
     #[test]
+    fn signature(bytes in nearly(files("signature"))) {
+        targets::signature(&bytes);
+    }
+
+    #[test]
     fn rows(bytes in nearly(stored())) {
         targets::rows(&bytes);
     }
@@ -98,7 +103,8 @@ fn the_seeds_are_what_they_seem() {
     let text = String::from_utf8(handle()).unwrap();
     assert!(key.open(&text, Slot(0), QueueId(0)).is_ok());
     assert!(stored().len() > 20);
-    for target in ["json", "query", "policy"] {
+    assert!(files("signature").iter().all(|seed| targets::signature(seed)));
+    for target in ["json", "query", "policy", "signature"] {
         assert!(!files(target).is_empty(), "{target}");
     }
 }

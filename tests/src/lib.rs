@@ -9,6 +9,7 @@ pub mod install;
 pub mod ledger;
 pub mod process;
 pub mod sdk;
+pub mod sign;
 
 pub use brittle_disk::BrittleDisk;
 pub use process::Server;

@@ -1,6 +1,7 @@
 //! The promises, one module each; every test starts a server of its own on an empty folder.
 
 mod admin;
+mod auth;
 mod backup;
 mod clients;
 mod conformance;
