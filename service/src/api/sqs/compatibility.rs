@@ -91,7 +91,10 @@ const ATTRIBUTE_DIFFERENCES: &[Difference] = &[
     differs("ApproximateNumberOfMessages", "exact"),
     differs("ApproximateNumberOfMessagesNotVisible", "exact"),
     differs("ApproximateNumberOfMessagesDelayed", "exact"),
-    differs("SenderId", "the account, while nobody is authenticated"),
+    differs(
+        "SenderId",
+        "of an unsigned request: `anonymous`, or the account while authentication is off",
+    ),
 ];
 
 /// An error of AWS: its code in Query, its shape in JSON where there is one, its status.
@@ -156,6 +159,11 @@ const COMMON_ERRORS: &[AwsError] = &[
 
 const ERROR_DIFFERENCES: &[Difference] = &[
     differs("KMS.NotFoundException", "with `strict` limits"),
+    differs("AccessDenied", "only for requests that nobody has signed"),
+    differs(
+        "MissingAuthenticationToken",
+        "only for actions of our own: AWS's SQS says `AccessDenied`",
+    ),
     differs("RequestThrottled", "only for sends that `PauseQueue` holds up; nothing is throttled"),
     differs("InvalidIdFormat", "never given: part of `ReceiptHandleIsInvalid`, as at AWS today"),
     differs("InvalidQueryParameter", "never given: unknown parameters are passed over"),
@@ -230,8 +238,11 @@ const AWS_RANGES: &[(&str, (u32, u32))] = &[
 
 /// What no table has a place for.
 const ELSEWHERE: &[&str] = &[
-    "Requests are not authenticated: signatures, session tokens and clocks are not looked at. The \
-     region of a signature selects the queues.",
+    "The region that a request is signed for selects the queues; with `strict` limits it must be the \
+     configured one.",
+    "What a signature must cover is `host`, the date, the action and the session token; other \
+     `x-amz-*` headers may be left out.",
+    "With `--auth off` signatures, session tokens and clocks are not looked at.",
     "Everything is served over plain HTTP.",
     "A `QueueUrl` may also be the queue's ARN.",
     "Fair queues: what a group has in flight makes it noisy, not the time it takes.",
