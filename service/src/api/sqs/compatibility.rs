@@ -91,7 +91,7 @@ const ATTRIBUTE_DIFFERENCES: &[Difference] = &[
     differs("ApproximateNumberOfMessages", "exact"),
     differs("ApproximateNumberOfMessagesNotVisible", "exact"),
     differs("ApproximateNumberOfMessagesDelayed", "exact"),
-    differs("SenderId", "the account, while nobody is authenticated"),
+    differs("SenderId", "`anonymous` for a request that is not signed, where AWS shows an address"),
 ];
 
 /// An error of AWS: its code in Query, its shape in JSON where there is one, its status.
