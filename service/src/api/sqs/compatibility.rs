@@ -93,7 +93,8 @@ const ATTRIBUTE_DIFFERENCES: &[Difference] = &[
     differs("ApproximateNumberOfMessagesDelayed", "exact"),
     differs(
         "SenderId",
-        "of an unsigned request: `anonymous`, or the account while authentication is off",
+        "`anonymous` for a request that is not signed, where AWS shows an address; the account while \
+         authentication is off",
     ),
 ];
 
@@ -159,7 +160,6 @@ const COMMON_ERRORS: &[AwsError] = &[
 
 const ERROR_DIFFERENCES: &[Difference] = &[
     differs("KMS.NotFoundException", "with `strict` limits"),
-    differs("AccessDenied", "only for requests that nobody has signed"),
     differs(
         "MissingAuthenticationToken",
         "only for actions of our own: AWS's SQS says `AccessDenied`",
