@@ -147,7 +147,7 @@ const COMMON_ERRORS: &[AwsError] = &[
 ];
 
 const ERROR_DIFFERENCES: &[Difference] = &[
-    differs("RequestThrottled", "only for sends that `PauseQueue` holds up; nothing is throttled"),
+    differs("RequestThrottled", "sends that `PauseQueue` holds up, and requests beyond a configured rate; by default there is none"),
     differs("InvalidIdFormat", "never given: part of `ReceiptHandleIsInvalid`, as at AWS today"),
     differs("InvalidQueryParameter", "never given: unknown parameters are passed over"),
     differs("InvalidParameterCombination", "only for parameters of our own"),
