@@ -164,7 +164,11 @@ const ERROR_DIFFERENCES: &[Difference] = &[
         "MissingAuthenticationToken",
         "only for actions of our own: AWS's SQS says `AccessDenied`",
     ),
-    differs("RequestThrottled", "only for sends that `PauseQueue` holds up; nothing is throttled"),
+    differs(
+        "RequestThrottled",
+        "sends that `PauseQueue` holds up, and requests beyond a configured rate; by default there is \
+         none",
+    ),
     differs("InvalidIdFormat", "never given: part of `ReceiptHandleIsInvalid`, as at AWS today"),
     differs("InvalidQueryParameter", "never given: unknown parameters are passed over"),
     differs("InvalidParameterCombination", "only for parameters of our own"),
