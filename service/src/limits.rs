@@ -228,3 +228,20 @@ pub const RELAXED: Limits = Limits {
     long_delays: true,
     ..STANDARD
 };
+
+/// A session, in seconds: `DurationSeconds` of AssumeRole, and what a role may allow. Source: facts
+/// sheet, 11.6.
+pub const SESSION_S_MIN: u32 = 15 * 60;
+/// See [`SESSION_S_MIN`].
+pub const SESSION_S_MAX: u32 = 12 * 60 * 60;
+/// See [`SESSION_S_MIN`].
+pub const SESSION_S_DEFAULT: u32 = 60 * 60;
+
+/// A session of somebody who is in a role already, in seconds. Source: AssumeRole, role chaining.
+pub const CHAINED_SESSION_S_MAX: u32 = 60 * 60;
+
+/// A session policy, in bytes. Source: AssumeRole, `Policy`.
+pub const SESSION_POLICY_BYTES_MAX: usize = 2048;
+
+/// A role's name. Source: CreateRole of IAM.
+pub const ROLE_NAME_BYTES_MAX: usize = 64;

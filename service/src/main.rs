@@ -100,9 +100,13 @@ fn serve(config: &Config) -> Result<(), String> {
             shards.stop().await;
             return Err(why);
         }
+        let stop = CancellationToken::new();
+        if let Err(why) = app.issuers.start(&stop).await {
+            shards.stop().await;
+            return Err(why);
+        }
         greet(config, &listeners)?;
 
-        let stop = CancellationToken::new();
         let failed = tokio::spawn(wait_for_the_end(failure, stop.clone()));
         let served = CancellationToken::new();
         let uses = tokio::spawn(save_last_used(shards.clone(), served.clone()));

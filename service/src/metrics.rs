@@ -113,7 +113,7 @@ const PROTOCOLS: [&str; 2] = ["json", "query"];
 fn label(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Json => "json",
-        Protocol::Query | Protocol::QueryInJson => "query",
+        Protocol::Query | Protocol::QueryOfSts | Protocol::QueryInJson => "query",
     }
 }
 

@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "a program of cargo fuzz calls one of them")]
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use stanchion_service::api::protocol::query::Form;
@@ -14,6 +16,10 @@ use stanchion_service::api::sqs::list_queues::ListQueues;
 use stanchion_service::api::sqs::receive_message::ReceiveMessage;
 use stanchion_service::api::sqs::send_message_batch::SendMessageBatch;
 use stanchion_service::api::sqs::untag_queue::UntagQueue;
+use stanchion_service::api::sts::assume_role::AssumeRole;
+use stanchion_service::api::sts::assume_role_with_web_identity::AssumeRoleWithWebIdentity;
+use stanchion_service::auth::jwks::KeySet;
+use stanchion_service::auth::session_token::SigningKeys;
 use stanchion_service::error::Error;
 use stanchion_service::model::caller::Caller;
 use stanchion_service::model::fifo::GroupHash;
@@ -61,6 +67,8 @@ fn read_inputs(protocol: Protocol, input: &Input) {
             check_refusal(protocol, &error);
         }
     }
+    read::<AssumeRole>(protocol, input);
+    read::<AssumeRoleWithWebIdentity>(protocol, input);
     read::<ChangeMessageVisibilityBatch>(protocol, input);
     read::<CreateQueue>(protocol, input);
     read::<ListQueues>(protocol, input);
@@ -113,6 +121,19 @@ impl Context for Echo {
     fn values(&self, key: &str) -> Vec<String> {
         vec![key.into()]
     }
+}
+
+/// The key of the server whose sessions [`jwt`] opens.
+pub(crate) const SESSION_KEY: (&str, [u8; 32]) = ("fuzz", [7; 32]);
+
+/// A session token that a client claims to have been given, or an issuer's keys.
+pub(crate) fn jwt(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let keys = SigningKeys::derive([SESSION_KEY]);
+    if let Ok((claims, _)) = keys.open(&text, Duration::ZERO) {
+        assert_eq!(claims.name, "seed", "nobody else's token is taken");
+    }
+    let _ = KeySet::parse(bytes);
 }
 
 /// A key or a value that the store finds on the disk.

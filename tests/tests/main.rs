@@ -18,3 +18,4 @@ mod operations;
 mod readme;
 mod redrive;
 mod server;
+mod sts;

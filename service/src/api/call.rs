@@ -11,7 +11,10 @@ use crate::api::connections::{ConnectionBounds, Connections};
 use crate::api::throttle::Throttle;
 use crate::audit::{Audit, Record};
 use crate::auth::credentials::CredentialSource;
+use crate::auth::oidc::Issuers;
 use crate::auth::root::RootSource;
+use crate::auth::session_token::SigningKeys;
+use crate::auth::sessions::Sessions;
 use crate::auth::signature::verify::Verifier;
 use crate::auth::stored::StoredKeys;
 use crate::config::auth::AuthMode;
@@ -45,6 +48,10 @@ pub struct App {
     pub region: Region,
     /// What is put on record, if anything is.
     pub audit: OnceLock<Audit>,
+    /// Whose tokens are believed.
+    pub issuers: Issuers,
+    /// Roles, and who is in them.
+    pub sessions: Arc<Sessions>,
     /// The queues that the configuration file declares, and the template.
     pub declarations: Declarations,
     /// Whether a queue that somebody names and that does not exist is made, by the template.
@@ -91,6 +98,10 @@ impl App {
         if let Some(key) = config.auth.root.clone() {
             sources.push(Arc::new(RootSource::new(key, config.account.clone())));
         }
+        let identities = &config.identities;
+        let keys = SigningKeys::derive(shards.keyring().derive(b"for sessions"));
+        let sessions = Arc::new(Sessions::new(identities.roles.clone(), keys));
+        sources.push(sessions.clone());
         sources.push(Arc::new(StoredKeys::new(Arc::clone(shards.directory()))));
         let verifier = match config.auth.mode() {
             AuthMode::Sigv4 => {
@@ -109,6 +120,8 @@ impl App {
             root: Arc::new(Caller::root(config.account.clone())),
             audit: OnceLock::new(),
             region: config.region.clone(),
+            issuers: Issuers::new(&identities.issuers),
+            sessions,
             declarations: config.declarations.clone(),
             create_on_use: config.create_queues_on_use,
             public_url: config.public_url.clone(),

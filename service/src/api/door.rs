@@ -111,6 +111,12 @@ impl Call<'_> {
         self.ask(self.permission, Asked::All)
     }
 
+    /// For actions that are about a role, by its ARN: whether the caller's own policies allow it. What
+    /// the role says is another question.
+    pub fn ask_for_role(&self, arn: &str) -> Result<(), Error> {
+        self.ask(self.permission, Asked::Role(arn))
+    }
+
     /// For a queue that is to be made, with its tags.
     pub fn ask_to_create(&self, key: &QueueKey, tags: &Tags) -> Result<(), Error> {
         let existing = self.app.shards.find(key);
@@ -137,6 +143,7 @@ impl Call<'_> {
         }
         let resource = || match asked {
             Asked::Queue(key, ..) => key.arn(),
+            Asked::Role(arn) => arn.into(),
             Asked::All => "*".into(),
         };
         let note = |refused: bool, by: Option<String>| {
@@ -169,6 +176,7 @@ impl Call<'_> {
                 let policy = found.and_then(|queue| queue.settings.policy.as_ref());
                 Resource::Queue { key, policy: policy.map(|policy| policy.document()) }
             }
+            Asked::Role(arn) => Resource::Other { account: &self.account, arn },
             // What concerns every account is for the people of the server's own.
             Asked::All if permission.scope == Scope::Server => Resource::All(&self.app.account),
             Asked::All => Resource::All(&self.account),
@@ -181,6 +189,7 @@ impl Call<'_> {
     fn refusal(&self, permission: Permission, asked: Asked<'_>, decision: &Decision<'_>) -> Error {
         let (url, resource) = match asked {
             Asked::Queue(key, ..) => (self.queue_url(key), key.arn()),
+            Asked::Role(arn) => (self.base_url(), arn.into()),
             Asked::All => (self.base_url(), "*".into()),
         };
         let Some(arn) = self.caller.arn() else {
@@ -226,6 +235,8 @@ impl Call<'_> {
 enum Asked<'a> {
     /// A queue, if there is one of that name.
     Queue(&'a QueueKey, Option<&'a QueueInfo>, TagsGiven<'a>),
+    /// A role, by its ARN, which need not exist.
+    Role(&'a str),
     /// What an account has, or the server.
     All,
 }
@@ -241,7 +252,7 @@ impl Context for Circumstances<'_> {
         let Circumstances { call, asked } = self;
         let (queue, given) = match asked {
             Asked::Queue(_, queue, given) => (*queue, *given),
-            Asked::All => (None, TagsGiven::None),
+            Asked::Role(_) | Asked::All => (None, TagsGiven::None),
         };
         let (name, tag) = key.split_once('/').unwrap_or((key, ""));
         let is = |known: &str| name.eq_ignore_ascii_case(known);

@@ -16,5 +16,6 @@ pub mod respond;
 pub mod server;
 pub mod sqs;
 pub mod stanchion;
+pub mod sts;
 pub mod throttle;
 pub mod tls;

@@ -20,7 +20,7 @@ use ipnet::IpNet;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use crate::api::action::{self, Answer, Row};
+use crate::api::action::{self, Answer, Row, Service};
 use crate::api::activity::Activity;
 use crate::api::admission::Ticket;
 use crate::api::call::{App, Call, Origin};
@@ -35,9 +35,6 @@ use crate::limits;
 
 /// An answer, in one piece.
 pub type Reply = Response<Full<Bytes>>;
-
-/// What signatures are for.
-const SERVICE: &str = "sqs";
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -104,12 +101,12 @@ impl Peer {
 
     async fn answer(&self, parts: &mut Parts, body: &mut Incoming, request_id: &str) -> Reply {
         let started = Instant::now();
-        let protocol = find_protocol(&parts.headers);
+        let mut protocol = find_protocol(&parts.headers);
         let mut action = None;
         let audit = self.app.audit.get();
         let record = audit.map(|_| Box::<Record>::default());
         let outcome =
-            self.run(protocol, parts, body, request_id, &mut action, record.as_deref()).await;
+            self.run(&mut protocol, parts, body, request_id, &mut action, record.as_deref()).await;
         let name = action.map_or("unknown", |action| action.name);
         let (code, refused, reply) = match outcome {
             Ok((body, ticket)) => ("OK", false, success(protocol, body, ticket)),
@@ -131,7 +128,7 @@ impl Peer {
 
     async fn run(
         &self,
-        protocol: Protocol,
+        protocol: &mut Protocol,
         parts: &mut Parts,
         body: &mut Incoming,
         request_id: &str,
@@ -146,14 +143,16 @@ impl Peer {
         let body = timeout(self.app.times.body, read(body, claimed, &ticket))
             .await
             .map_err(|_| Error::RequestTimeout)??;
-        let (action, form) = self.find_action(protocol, parts, &body)?;
+        let (action, form) = self.find_action(*protocol, parts, &body)?;
+        *protocol = protocol.of(action.service);
         *found = Some(action);
         let source = self.source(&parts.headers);
         if let Some(record) = record {
             record.set_source(source);
         }
+        let service = action.service.name();
         let Verified { caller, region } =
-            self.app.authenticate(parts, &body, SERVICE, SystemClock.wall())?;
+            self.app.authenticate(parts, &body, service, SystemClock.wall())?;
         if let Some(record) = record {
             record.set_caller(caller.clone());
         }
@@ -178,7 +177,7 @@ impl Peer {
         };
         // Headers are slices of the connection's read buffer; a poll that waits must not hold it.
         drop((mem::take(&mut parts.headers), mem::take(&mut parts.uri)));
-        let body = catch_panic((action.handle)(protocol, input, &call)).await?;
+        let body = catch_panic((action.handle)(*protocol, input, &call)).await?;
         ticket.charge_response(body.len());
         Ok((body, ticket))
     }
@@ -195,8 +194,11 @@ impl Peer {
             return Ok((action::find_target(target)?, None));
         }
         let mut form = Form::read(body, parts.uri.query().unwrap_or_default())?;
-        let action = action::find(form.action()?)?;
-        form.apply_path(self.app.beneath_public_url(parts.uri.path()))?;
+        let action = action::find_query(form.action()?, form.version())?;
+        // Only queues have paths.
+        if action.service == Service::Sqs {
+            form.apply_path(self.app.beneath_public_url(parts.uri.path()))?;
+        }
         Ok((action, Some(form)))
     }
 

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use super::receive_message::SYSTEM_ATTRIBUTES;
-use crate::api::error_table::{ROWS, Row};
+use crate::api::error_table::{ROWS, Row, STS};
 use crate::limits::{self, Limits, RELAXED, STANDARD, STRICT};
 use crate::model::attributes::{self, ATTRIBUTES, QueueAttribute, QueueSettings, View};
 use crate::model::queue::{Paused, QueueKey, QueueKind};
@@ -336,7 +336,8 @@ fn errors() -> Vec<Vec<String>> {
         vec![code(query_code), shape, status.to_string(), supported]
     });
     let is_ours = |row: &&Row| aws_errors().all(|(query_code, ..)| query_code != row.query_code);
-    let ours = ROWS.iter().filter(is_ours).map(|row| {
+    let of_sqs = ROWS.iter().filter(|row| row.namespace != STS);
+    let ours = of_sqs.filter(is_ours).map(|row| {
         vec![code(row.query_code), code(row.shape), row.status.to_string(), "ours".into()]
     });
     of_aws.chain(ours).collect()

@@ -175,7 +175,7 @@ fn parse_action(text: &str) -> Result<Permission, Error> {
     };
     let of_a_queue = |permission: &Permission| {
         let is_list = *permission == Permission::sqs("ListQueues");
-        !is_list && !matches!(permission.scope, Scope::Account | Scope::Server)
+        !is_list && !matches!(permission.scope, Scope::Account | Scope::Server | Scope::Role)
     };
     action::all()
         .filter(|row| row.name.eq_ignore_ascii_case(name))

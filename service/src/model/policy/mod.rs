@@ -12,4 +12,4 @@ pub mod operands;
 pub mod permission;
 mod principals;
 pub mod queue_policy;
-mod wildcards;
+pub(crate) mod wildcards;

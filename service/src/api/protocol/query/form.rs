@@ -51,6 +51,11 @@ impl Form {
         self.get("Action").ok_or(Error::MissingAction)
     }
 
+    /// Which version of which service's API is meant, if it is said.
+    pub fn version(&self) -> Option<&str> {
+        self.get("Version")
+    }
+
     /// Takes the queue from the path, unless a parameter names it, and checks that the path can
     /// serve the action.
     pub fn apply_path(&mut self, path: &str) -> Result<(), Error> {
