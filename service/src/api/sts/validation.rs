@@ -13,22 +13,32 @@ pub(super) struct Rule {
     pub(super) required: bool,
     /// In characters.
     pub(super) length: std::ops::RangeInclusive<usize>,
-    /// Of which characters it is, beside what the pattern says to people.
-    pub(super) pattern: Option<(&'static str, fn(char) -> bool)>,
+    /// Of which characters it is.
+    pub(super) pattern: Option<Pattern>,
     /// The value is for the client to know, and not to be repeated.
     pub(super) secret: bool,
+}
+
+/// Characters that a text is of.
+pub(super) struct Pattern {
+    /// What people are told.
+    text: &'static str,
+    legal: fn(char) -> bool,
 }
 
 pub(super) const ROLE_ARN: Rule = Rule::new("roleArn", 20..=2048);
 pub(super) const POLICY: Rule =
     Rule { required: false, ..Rule::new("policy", 1..=crate::limits::SESSION_POLICY_BYTES_MAX) };
 pub(super) const ROLE_SESSION_NAME: Rule = Rule {
-    pattern: Some((r"[\w+=,.@-]*", |c| is_word(c) || "+=,.@-".contains(c))),
+    pattern: Some(Pattern { text: r"[\w+=,.@-]*", legal: |c| is_word(c) || "+=,.@-".contains(c) }),
     ..Rule::new("roleSessionName", 2..=64)
 };
 pub(super) const EXTERNAL_ID: Rule = Rule {
     required: false,
-    pattern: Some((r"[\w+=,.@:\/-]*", |c| is_word(c) || "+=,.@:/-".contains(c))),
+    pattern: Some(Pattern {
+        text: r"[\w+=,.@:\/-]*",
+        legal: |c| is_word(c) || "+=,.@:/-".contains(c),
+    }),
     ..Rule::new("externalId", 2..=1224)
 };
 pub(super) const WEB_IDENTITY_TOKEN: Rule =
@@ -68,11 +78,11 @@ impl Validation {
             let what = "Member must have length less than or equal to";
             self.fault(&shown, rule.name, &format!("{what} {}", rule.length.end()));
         }
-        if let Some((pattern, legal)) = rule.pattern
+        if let Some(Pattern { text, legal }) = &rule.pattern
             && !value.chars().all(legal)
         {
             let what = "Member must satisfy regular expression pattern:";
-            self.fault(&shown, rule.name, &format!("{what} {pattern}"));
+            self.fault(&shown, rule.name, &format!("{what} {text}"));
         }
         value
     }
