@@ -103,7 +103,7 @@ async fn each_fault_has_its_answer_on_both_protocols() {
     }
     for request in list() {
         let mut tampered = Signer::root().sign(request.clone());
-        let body = [request.body(), &b" "[..]].concat();
+        let body = [request.body(), &b"&QueueNamePrefix=a"[..]].concat();
         *tampered.body_mut() = body.into();
         assert_eq!(code(&send(&server, tampered).await), (403, "SignatureDoesNotMatch".into()));
         let mut broken = Signer::root().sign(request.clone());
@@ -138,7 +138,7 @@ async fn who_signs_wrongly_sees_what_should_have_been_signed() {
         text.contains("\n\nThe String-to-Sign should have been\n'AWS4-HMAC-SHA256\n"),
         "{text}"
     );
-    assert!(server.says("SignatureDoesNotMatch") || server.says("does not match"));
+    assert!(server.says("does not match"));
     // Nobody is told the secret, and nobody reads in the log what a client has sent.
     for said in [text, server.output()] {
         assert!(!said.contains(sdk::ROOT_SECRET), "{said}");
