@@ -82,15 +82,23 @@ impl Cipher {
 
     /// The key of one sealing.
     fn derive(&self, half: &[u8]) -> Aes256Gcm {
+        let mut context = [0; 12];
+        context.copy_from_slice(half);
+        Aes256Gcm::new(GenericArray::from_slice(&self.derive_key(b'X', &context)))
+    }
+
+    /// A key that follows from this one: by CMAC in counter mode (NIST SP 800-108), as those of
+    /// sealings do, which have the label `X`.
+    pub fn derive_key(&self, label: u8, context: &[u8; 12]) -> [u8; KEY_BYTES] {
         let mut key = [0; KEY_BYTES];
         for (counter, part) in (1u8..).zip(key.chunks_exact_mut(16)) {
             let mut block = [0; 16];
-            block[..4].copy_from_slice(&[0, counter, b'X', 0]);
-            block[4..].copy_from_slice(half);
+            block[..4].copy_from_slice(&[0, counter, label, 0]);
+            block[4..].copy_from_slice(context);
             let derived = encrypt(&self.block, u128::from_be_bytes(block) ^ self.mask);
             part.copy_from_slice(&derived.to_be_bytes());
         }
-        Aes256Gcm::new(GenericArray::from_slice(&key))
+        key
     }
 }
 
@@ -166,6 +174,17 @@ mod tests {
         let trailers = [cipher.seal(b"", &mut first), cipher.seal(b"", &mut second)];
         assert_ne!(trailers[0], trailers[1]);
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn a_key_that_follows_is_another_for_each_label_context_and_key() {
+        let [cipher, other] = [[7; KEY_BYTES], [8; KEY_BYTES]].map(|key| Cipher::new(&key));
+        let key = cipher.derive_key(b'S', b"for sessions");
+        assert_eq!(key, cipher.derive_key(b'S', b"for sessions"));
+        assert_ne!(key, cipher.derive_key(b'X', b"for sessions"));
+        assert_ne!(key, cipher.derive_key(b'S', b"for anything"));
+        assert_ne!(key, other.derive_key(b'S', b"for sessions"));
+        assert_ne!(key[..16], key[16..]);
     }
 
     #[test]

@@ -73,6 +73,31 @@ pub enum Error {
     /// An attribute with a value it may not have.
     #[error("{0}")]
     InvalidAttributeValue(Cow<'static, str>),
+    /// Parameters of STS that are not what they must be; all of them are told.
+    #[error("{0}")]
+    ValidationError(String),
+    /// The token of an issuer is past its time. Both are seconds since 1970.
+    #[error(
+        "Token expired: current date/time {now} must be before the expiration date/time {expires}"
+    )]
+    IdentityTokenExpired {
+        /// What the server's clock shows.
+        now: u64,
+        /// When the token ended.
+        expires: u64,
+    },
+    /// A token that is none, or not of an issuer that is believed, or not for us.
+    #[error("{0}")]
+    InvalidIdentityToken(Cow<'static, str>),
+    /// The keys of an issuer have not been read yet; they may be soon.
+    #[error("Couldn't retrieve verification key from your identity provider")]
+    IdpCommunicationError,
+    /// A session policy that is none.
+    #[error("{0}")]
+    MalformedPolicyDocument(Cow<'static, str>),
+    /// A session policy that is too long in bytes; carries how long it is, in percent.
+    #[error("Packed policy consumes {0}% of allotted space, please use smaller policy.")]
+    PackedPolicyTooLarge(usize),
     /// A body with characters that XML 1.0 does not allow.
     #[error(
         "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF \
@@ -111,6 +136,9 @@ pub enum Error {
     /// A send to a queue that an operator has paused.
     #[error("The queue is paused and takes no messages at present. Try again later.")]
     QueuePaused,
+    /// More requests than the configuration allows an access key, or of a queue; carries which.
+    #[error("Rate exceeded: too many requests of this {0}. Try again later.")]
+    RequestThrottled(&'static str),
     /// A batch without entries; carries the entry's type name.
     #[error("There should be at least one {0} in the request.")]
     EmptyBatchRequest(&'static str),
@@ -266,6 +294,8 @@ impl Error {
                 | Error::RequestExpired
                 | Error::InvalidClientTokenId
                 | Error::ExpiredToken
+                | Error::IdentityTokenExpired { .. }
+                | Error::InvalidIdentityToken(_)
         )
     }
 

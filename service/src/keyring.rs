@@ -143,6 +143,14 @@ impl Keyring {
         named.map(|key| &*key.id).or_else(default)
     }
 
+    /// Keys for a purpose that follow from the master keys, by their ids; from the current one first.
+    pub fn derive(&self, purpose: &[u8; 12]) -> Vec<(&str, [u8; KEY_BYTES])> {
+        let mut keys: Vec<&MasterKey> = self.keys.values().collect();
+        keys.sort_by_key(|key| key.id != self.current);
+        let derive = |key: &&MasterKey| key.cipher.derive_key(b'S', purpose);
+        keys.iter().map(|key| (&*key.id, derive(key))).collect()
+    }
+
     /// Seals something small under the current key. It opens only for the same purpose: a constant
     /// of who seals, with whatever the thing belongs to.
     pub fn seal(&self, purpose: &[u8], plain: &[u8]) -> Vec<u8> {
@@ -306,6 +314,15 @@ mod tests {
         let own = Keyring::ephemeral();
         assert_eq!(own.answering_to("alias/aws/sqs"), Some(own.current()));
         assert_eq!(own.answering_to(own.current()), None);
+    }
+
+    #[test]
+    fn keys_follow_from_each_master_key_the_current_one_first() {
+        let (a, b) = (keyring("a"), keyring("b"));
+        let (of_a, of_b) = (a.derive(b"for sessions"), b.derive(b"for sessions"));
+        assert_eq!([of_a[0].0, of_a[1].0], ["a", "b"]);
+        assert_eq!([of_b[1], of_b[0]], of_a[..]);
+        assert_ne!(of_a[0].1, of_a[1].1);
     }
 
     #[test]

@@ -9,6 +9,10 @@ pub const LIST_RESULTS_MAX: usize = 1000;
 /// Messages one receive may return. Source: ReceiveMessage, `MaxNumberOfMessages`.
 pub const RECEIVE_MESSAGES_MAX: usize = 10;
 
+/// Values in the input of one request, in either protocol: ten messages with ten attributes each are
+/// some five hundred. Each takes far more memory than its bytes in the request.
+pub const INPUT_VALUES_MAX: usize = 2048;
+
 /// Messages one look into a queue may return, and how many it returns unless told.
 pub const PEEK_MESSAGES_MAX: usize = 100;
 /// See [`PEEK_MESSAGES_MAX`].
@@ -126,6 +130,31 @@ pub const POLICY_CONDITIONS_MAX: usize = 10;
 /// Actions of one statement of a queue policy. Source: facts sheet, 10.2.
 pub const POLICY_ACTIONS_MAX: usize = 7;
 
+/// A policy of a user or a role, in bytes of JSON. Source: IAM's quotas, customer managed policies.
+pub const IDENTITY_POLICY_BYTES_MAX: usize = 6144;
+
+/// All policies of a user together, in bytes of JSON. IAM allows a role so much, a user 2,048, but
+/// counts no blanks.
+pub const USER_POLICIES_BYTES_MAX: usize = 10_240;
+
+/// A user's name. Source: CreateUser of IAM, `UserName`.
+pub const USER_NAME_BYTES_MAX: usize = 64;
+
+/// The name of a user's policy. Source: PutUserPolicy of IAM, `PolicyName`.
+pub const USER_POLICY_NAME_BYTES_MAX: usize = 128;
+
+/// Access keys of one user, and of an account's root. Source: IAM's quotas.
+pub const OWNER_ACCESS_KEYS_MAX: usize = 2;
+
+/// Access keys of all accounts: all of them are in memory.
+pub const ACCESS_KEYS_MAX: usize = 10_000;
+
+/// Users of all accounts: all of them are in memory.
+pub const USERS_MAX: usize = 10_000;
+
+/// Access keys, or users, one listing may return.
+pub const ACCESS_RESULTS_MAX: usize = 100;
+
 /// The label of a permission, in characters. Source: AddPermission, `Label`.
 pub const POLICY_LABEL_BYTES_MAX: usize = 80;
 
@@ -199,3 +228,20 @@ pub const RELAXED: Limits = Limits {
     long_delays: true,
     ..STANDARD
 };
+
+/// A session, in seconds: `DurationSeconds` of AssumeRole, and what a role may allow. Source: facts
+/// sheet, 11.6.
+pub const SESSION_S_MIN: u32 = 15 * 60;
+/// See [`SESSION_S_MIN`].
+pub const SESSION_S_MAX: u32 = 12 * 60 * 60;
+/// See [`SESSION_S_MIN`].
+pub const SESSION_S_DEFAULT: u32 = 60 * 60;
+
+/// A session of somebody who is in a role already, in seconds. Source: AssumeRole, role chaining.
+pub const CHAINED_SESSION_S_MAX: u32 = 60 * 60;
+
+/// A session policy, in bytes. Source: AssumeRole, `Policy`.
+pub const SESSION_POLICY_BYTES_MAX: usize = 2048;
+
+/// A role's name. Source: CreateRole of IAM.
+pub const ROLE_NAME_BYTES_MAX: usize = 64;

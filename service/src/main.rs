@@ -12,7 +12,9 @@ use std::thread::available_parallelism;
 
 use stanchion_service::api::call::App;
 use stanchion_service::api::server;
+use stanchion_service::api::tls::Tls;
 use stanchion_service::audit::{Audit, Sink};
+use stanchion_service::auth::stored::save_last_used;
 use stanchion_service::config::auth::AuthMode;
 use stanchion_service::config::{
     CommandLine, Config, ConfigError, Durability, FreeSpaceMark, LogFormat, LogLevel, Task,
@@ -83,6 +85,7 @@ fn serve(config: &Config) -> Result<(), String> {
         // Before the store: a port that is taken is found out without touching anything.
         let listeners = listen(config)?;
         let audit = Sink::open(&config.audit)?;
+        let tls = config.transport.tls().map(Tls::load).transpose()?;
         let (shards, failure) = start_shards(config)?;
         let app = App::new(config, shards.clone());
         if let Some(sink) = audit {
@@ -97,11 +100,20 @@ fn serve(config: &Config) -> Result<(), String> {
             shards.stop().await;
             return Err(why);
         }
+        let stop = CancellationToken::new();
+        if let Err(why) = app.issuers.start(&stop).await {
+            shards.stop().await;
+            return Err(why);
+        }
         greet(config, &listeners)?;
 
-        let stop = CancellationToken::new();
         let failed = tokio::spawn(wait_for_the_end(failure, stop.clone()));
-        server::serve(listeners, app.clone(), stop).await;
+        let served = CancellationToken::new();
+        let uses = tokio::spawn(save_last_used(shards.clone(), served.clone()));
+        server::serve(listeners, app.clone(), tls, stop).await;
+        served.cancel();
+        // Its last word must reach the shards before they stop. It does not panic.
+        let _ = uses.await;
         shards.stop().await;
         if let Some(audit) = app.audit.get() {
             audit.close().await;
@@ -214,12 +226,18 @@ fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
         // Writing to a string does not fail.
         let _ = writeln!(text, "  {name:<12}{value}");
     };
+    let tls = config.transport.tls();
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let mut endpoint = None;
     for listener in listeners {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let url = format!("http://{address}");
+        let url = format!("{scheme}://{address}");
         line("listening", &url);
         endpoint.get_or_insert(url);
+    }
+    if let Some(tls) = tls {
+        let clients = if tls.client_ca.is_some() { ", clients show certificates" } else { "" };
+        line("tls", &format!("certificate {}{clients}", tls.certificate.display()));
     }
     match config.durability {
         Durability::Memory => line("data", "in memory: nothing survives the end of the process"),

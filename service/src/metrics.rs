@@ -13,13 +13,14 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::api::action;
 use crate::api::admission::Admission;
+use crate::api::connections::Connections;
 use crate::api::protocol::Protocol;
+use crate::api::throttle::Throttle;
 use crate::shard::handle::Shards;
 use crate::shard::stats::{ShardStats, TurnSizes};
 use crate::store::Reads;
@@ -63,10 +64,14 @@ pub const METRICS: &[Metric] = &[
     row("stanchion_audit_lines_lost", "Lines of the audit log that could not be written, or did not fit into the queue for it.", Source::Counter(|s| s.audit_lines_lost.get())),
     row("stanchion_bytes_in_flight", "Bytes of request and response bodies in progress.", Source::Level(|s| s.admission.bytes() as u64)),
     row("stanchion_commit_seconds", "Time spent in commits.", Source::ShardNanoseconds(|s| s.commit_ns.get())),
-    row("stanchion_connections", "Open connections.", Source::Level(|s| s.connections.get().try_into().unwrap_or(0))),
+    row("stanchion_connections", "Open connections.", Source::Level(|s| s.connections.count() as u64)),
+    row("stanchion_connections_idle", "Connections closed because nothing was asked on them, or no answer taken, for too long.", Source::Counter(|s| s.connections.incidents.idle.get())),
+    row("stanchion_connections_refused", "Connections closed at once because there were too many.", Source::Counter(|s| s.connections.incidents.refused.get())),
+    row("stanchion_connections_refused_of_address", "Connections closed at once because there were too many of one address.", Source::Counter(|s| s.connections.incidents.refused_of_address.get())),
     row("stanchion_dead_letters", "Messages moved to a dead-letter queue.", Source::ShardCounter(|s| s.dead_lettered.get())),
     row("stanchion_dead_letters_stuck", "Moves to a dead-letter queue that does not exist: the message stays where it is.", Source::ShardCounter(|s| s.dead_letter_stuck.get())),
     row("stanchion_empty_receives", "Receives that returned nothing.", Source::ShardCounter(|s| s.empty_receives.get())),
+    row("stanchion_headers_too_large", "Connections closed because the headers of a request were too large, HTTP/2 not counted.", Source::Counter(|s| s.connections.incidents.headers_too_large.get())),
     row("stanchion_messages_deleted", "Deletes by a valid handle, and by operators.", Source::ShardCounter(|s| s.deleted.get())),
     row("stanchion_messages_duplicate", "FIFO sends dropped as duplicates.", Source::ShardCounter(|s| s.duplicates.get())),
     row("stanchion_messages_expired", "Messages dropped because their retention ended.", Source::ShardCounter(|s| s.expired.get())),
@@ -83,10 +88,16 @@ pub const METRICS: &[Metric] = &[
     row("stanchion_request_seconds", "Time from a request's headers to its answer, waits included.", Source::RequestSeconds),
     row("stanchion_requests", "Requests by action, code and protocol; code OK is success.", Source::Requests),
     row("stanchion_requests_in_flight", "Requests in progress, long polls not counted.", Source::Level(|s| s.admission.requests() as u64)),
+    row("stanchion_requests_throttled_by_key", "Requests refused because their access key made too many.", Source::Counter(|s| s.throttle.refused_of_keys())),
+    row("stanchion_requests_throttled_by_queue", "Requests refused because too many named their queue.", Source::Counter(|s| s.throttle.refused_of_queues())),
     row("stanchion_server", "What was configured.", Source::Info),
     row("stanchion_store_keys_read", "Rows read from the store, by their keys and by scans.", Source::Store(|reads| reads.keys)),
     row("stanchion_store_tombstones_skipped", "Deleted rows that scans stepped over.", Source::Store(|reads| reads.tombstones)),
     row("stanchion_syncs", "Commits that waited for the disk.", Source::ShardCounter(|s| s.syncs.get())),
+    row("stanchion_tls_certificates_loaded", "Times that a certificate was read again and is in use.", Source::Counter(|s| s.connections.incidents.certificates_loaded.get())),
+    row("stanchion_tls_certificates_refused", "Times that a certificate was read again and is of no use.", Source::Counter(|s| s.connections.incidents.certificates_refused.get())),
+    row("stanchion_tls_handshakes_failed", "TLS handshakes that failed.", Source::Counter(|s| s.connections.incidents.handshakes_failed.get())),
+    row("stanchion_tls_handshakes_late", "TLS handshakes that took too long.", Source::Counter(|s| s.connections.incidents.handshakes_late.get())),
     row("stanchion_turn_commands", "Commands that a turn took together.", Source::TurnSizes),
     row("stanchion_turns", "Turns that did something.", Source::ShardCounter(|s| s.turns.get())),
 ];
@@ -102,7 +113,7 @@ const PROTOCOLS: [&str; 2] = ["json", "query"];
 fn label(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Json => "json",
-        Protocol::Query | Protocol::QueryInJson => "query",
+        Protocol::Query | Protocol::QueryOfSts | Protocol::QueryInJson => "query",
     }
 }
 
@@ -120,9 +131,10 @@ pub struct Metrics {
 /// Where all numbers are.
 struct Sources {
     info: Vec<(&'static str, String)>,
+    connections: Arc<Connections>,
     admission: Arc<Admission>,
+    throttle: Arc<Throttle>,
     shards: Shards,
-    connections: Gauge,
     audit_lines_lost: Counter,
     actions: BTreeMap<&'static str, ByAction>,
     failed: Family<[(&'static str, &'static str); 3], Counter>,
@@ -138,7 +150,9 @@ impl Metrics {
     /// Counts from zero. `info` is what does not change while the server runs.
     pub fn new(
         info: Vec<(&'static str, String)>,
+        connections: Arc<Connections>,
         admission: Arc<Admission>,
+        throttle: Arc<Throttle>,
         shards: Shards,
     ) -> Metrics {
         let by_action = || ByAction {
@@ -149,9 +163,10 @@ impl Metrics {
         let names = action::all().map(|row| row.name).chain(["unknown"]);
         let sources = Arc::new(Sources {
             info,
+            connections,
             admission,
+            throttle,
             shards,
-            connections: Gauge::default(),
             audit_lines_lost: Counter::default(),
             actions: names.map(|name| (name, by_action())).collect(),
             failed: Family::default(),
@@ -182,18 +197,6 @@ impl Metrics {
     /// The counter of what the audit log loses.
     pub fn audit_lines_lost(&self) -> Counter {
         self.sources.audit_lines_lost.clone()
-    }
-
-    /// Notes an open connection, until what it returns is dropped.
-    pub fn connection(&self) -> impl Drop + Send + use<> {
-        struct Open(Arc<Sources>);
-        impl Drop for Open {
-            fn drop(&mut self) {
-                self.0.connections.dec();
-            }
-        }
-        self.sources.connections.inc();
-        Open(self.sources.clone())
     }
 
     /// Everything, as text in the OpenMetrics format.
@@ -302,6 +305,7 @@ impl Collector for Sources {
 mod tests {
     use super::*;
     use crate::api::admission::Bounds;
+    use crate::api::connections::ConnectionBounds;
     use crate::env::SystemClock;
     use crate::shard::start::StartOptions;
     use crate::store::memory::MemoryStore;
@@ -328,8 +332,17 @@ mod tests {
         stats.commit_ns.add(1_500_000_000);
         let info = vec![("durability", "fsync".to_string())];
         let bounds = Bounds { requests_max: 1, bytes_max: 1 };
-        let metrics = Metrics::new(info, Admission::new(bounds), shards.clone());
-        let connection = metrics.connection();
+        let connections = Connections::new(ConnectionBounds { total_max: 1, per_address_max: 1 });
+        let metrics = Metrics::new(
+            info,
+            connections.clone(),
+            Admission::new(bounds),
+            Arc::new(Throttle::new(None, None)),
+            shards.clone(),
+        );
+        let here = [127, 0, 0, 1].into();
+        let connection = connections.admit(here, false);
+        assert!(connections.admit(here, false).is_none());
         let took = Duration::from_millis(1);
         metrics.observe("SendMessage", "OK", Protocol::Json, took);
         metrics.observe("SendMessage", "MissingParameter", Protocol::Query, took);
@@ -340,6 +353,7 @@ mod tests {
         for line in [
             "stanchion_server_info{durability=\"fsync\"} 1",
             "stanchion_connections 1",
+            "stanchion_connections_refused_total 1",
             "stanchion_messages_sent_total{shard=\"0\"} 7",
             "stanchion_commit_seconds_total{shard=\"0\"} 1.5",
             "stanchion_turn_commands_bucket{le=\"4.0\",shard=\"0\"} 1",

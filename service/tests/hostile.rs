@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use stanchion_service::auth::session_token::SigningKeys;
 use stanchion_service::model::fifo::Seq;
 use stanchion_service::model::queue::{QueueId, Slot};
 use stanchion_service::model::receipt::{ReceiptHandle, ReceiptKey};
@@ -64,6 +66,11 @@ proptest! {
     }
 
     #[test]
+    fn jwt(bytes in nearly(files("jwt"))) {
+        targets::jwt(&bytes);
+    }
+
+    #[test]
     fn query(bytes in nearly(files("query"))) {
         targets::query(&bytes);
     }
@@ -71,6 +78,11 @@ proptest! {
     #[test]
     fn policy(bytes in nearly(files("policy"))) {
         targets::policy(&bytes);
+    }
+
+    #[test]
+    fn signature(bytes in nearly(files("signature"))) {
+        targets::signature(&bytes);
     }
 
     #[test]
@@ -98,7 +110,12 @@ fn the_seeds_are_what_they_seem() {
     let text = String::from_utf8(handle()).unwrap();
     assert!(key.open(&text, Slot(0), QueueId(0)).is_ok());
     assert!(stored().len() > 20);
-    for target in ["json", "query", "policy"] {
+    let sessions = SigningKeys::derive([targets::SESSION_KEY]);
+    let opens =
+        |seed: &Vec<u8>| sessions.open(&String::from_utf8_lossy(seed), Duration::ZERO).is_ok();
+    assert!(files("jwt").iter().any(opens));
+    assert!(files("signature").iter().all(|seed| targets::signature(seed)));
+    for target in ["json", "query", "policy", "signature"] {
         assert!(!files(target).is_empty(), "{target}");
     }
 }

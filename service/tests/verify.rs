@@ -13,6 +13,7 @@ use stanchion_service::model::message::{Attributes, Content, NewMessage};
 use stanchion_service::model::queue::{AccountId, QueueKey, QueueName, Region};
 use stanchion_service::model::rows::{DeliveryRow, Lane, Place, RowKey};
 use stanchion_service::model::time::{Millis, Timestamp};
+use stanchion_service::model::user::{Owner, Policies, UserKey, UserName};
 use stanchion_service::shard::handle::{ReceiveRequest, Shards, Tags};
 use stanchion_service::shard::start::StartOptions;
 use stanchion_service::store::codec::{decode, encode};
@@ -43,6 +44,10 @@ fn message(body: &'static str, group: Option<&str>, delay_s: u32) -> NewMessage 
         deduplication_id: group.map(|_| body.into()),
     };
     NewMessage { content, delay: (delay_s > 0).then(|| Millis::from_secs(delay_s)) }
+}
+
+fn user() -> UserKey {
+    UserKey { account: key("q").account, name: UserName::parse("jane").unwrap() }
 }
 
 /// What a server leaves behind: a queue of each kind, with messages in every state.
@@ -83,6 +88,8 @@ async fn folder_of(keyring: Keyring) -> MemoryStore {
     // The first delay ends.
     clock.advance(Duration::from_secs(6));
     receive("fair").await;
+    shards.create_access_key(Owner::User(user()), Policies::new()).await.unwrap();
+    shards.create_access_key(Owner::Root(user().account), Policies::new()).await.unwrap();
     // Ends at once: what is there did not die anywhere.
     shards.start_move_task(&key("fair"), None, None).await.unwrap();
     shards.stop().await;
@@ -178,6 +185,7 @@ async fn a_missing_row_of_the_catalogue_is_found() {
         ((|row| matches!(row, StateKey::Server)) as fn(&StateKey) -> bool, "own record"),
         (|row| matches!(row, StateKey::Queue(_)), "no such queue"),
         (|row| matches!(row, StateKey::Hint(_)), "and 0 are noted"),
+        (|row| matches!(row, StateKey::User(_)), "no such user"),
     ] {
         let store = folder().await;
         let (row, _) = find_state(&store, wanted);

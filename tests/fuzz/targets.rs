@@ -4,7 +4,11 @@
 
 #![allow(dead_code, reason = "a program of cargo fuzz calls one of them")]
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use stanchion_service::api::protocol::query::Form;
 use stanchion_service::api::protocol::{Input, Protocol};
@@ -14,10 +18,23 @@ use stanchion_service::api::sqs::list_queues::ListQueues;
 use stanchion_service::api::sqs::receive_message::ReceiveMessage;
 use stanchion_service::api::sqs::send_message_batch::SendMessageBatch;
 use stanchion_service::api::sqs::untag_queue::UntagQueue;
+use stanchion_service::api::sts::assume_role::AssumeRole;
+use stanchion_service::api::sts::assume_role_with_web_identity::AssumeRoleWithWebIdentity;
+use stanchion_service::auth::credentials::Secret;
+use stanchion_service::auth::jwks::KeySet;
+use stanchion_service::auth::root::{RootKey, RootSource};
+use stanchion_service::auth::session_token::SigningKeys;
+use stanchion_service::auth::signature::Request;
+use stanchion_service::auth::signature::verify::Verifier;
 use stanchion_service::error::Error;
+use stanchion_service::model::caller::Caller;
 use stanchion_service::model::fifo::GroupHash;
+use stanchion_service::model::policy::actions::Permission;
+use stanchion_service::model::policy::context::Context;
+use stanchion_service::model::policy::evaluate::{Question, Resource, decide};
+use stanchion_service::model::policy::identity_policy::IdentityPolicy;
 use stanchion_service::model::policy::queue_policy::QueuePolicy;
-use stanchion_service::model::queue::{QueueId, Slot};
+use stanchion_service::model::queue::{AccountId, QueueId, QueueKey, Slot};
 use stanchion_service::model::receipt::ReceiptKey;
 use stanchion_service::model::rows::{DedupRow, DeliveryRow, GroupRow, HintRow, MessageRow};
 use stanchion_service::model::task::MoveTask;
@@ -25,7 +42,7 @@ use stanchion_service::store::codec::{Value, decode, encode};
 use stanchion_service::store::keys;
 use stanchion_service::store::payload::{decode_payload, encode_payload};
 use stanchion_service::store::values::{
-    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow,
+    AccessKeyRow, DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TurnRow, UserRow,
 };
 use stanchion_service::store::{Key, Space};
 
@@ -56,6 +73,8 @@ fn read_inputs(protocol: Protocol, input: &Input) {
             check_refusal(protocol, &error);
         }
     }
+    read::<AssumeRole>(protocol, input);
+    read::<AssumeRoleWithWebIdentity>(protocol, input);
     read::<ChangeMessageVisibilityBatch>(protocol, input);
     read::<CreateQueue>(protocol, input);
     read::<ListQueues>(protocol, input);
@@ -83,16 +102,92 @@ pub(crate) fn receipt(bytes: &[u8]) {
     }
 }
 
-/// A policy that a client wants a queue to have.
+/// The bodies of the signed requests among the seeds: nobody else has the secret.
+const SIGNED_BODIES: [&[u8]; 2] = [b"{\"QueueName\":\"MyQueue\"}", b""];
+
+/// A request with a signature: a line with its method and its target, lines of headers, an empty line
+/// and the body. Answers whether the signature is good.
+pub(crate) fn signature(bytes: &[u8]) -> bool {
+    let end = bytes.windows(2).position(|two| two == b"\n\n").unwrap_or(bytes.len());
+    let body = bytes.get(end + 2..).unwrap_or_default();
+    let mut lines = bytes[..end].split(|byte| *byte == b'\n');
+    let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+    let (method, target) = first.split_once(' ').unwrap_or((&first, "/"));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut headers = HeaderMap::new();
+    for line in lines.take(100) {
+        let at = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = (&line[..at], line.get(at + 1..).unwrap_or_default());
+        let name = HeaderName::from_bytes(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.trim_ascii())) {
+            headers.append(name, value);
+        }
+    }
+    let account = AccountId::parse("111122223333").expect("twelve digits");
+    let key = RootKey {
+        access_key_id: "AKIDEXAMPLE".into(),
+        secret: Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into()),
+    };
+    let verifier = Verifier::new(vec![Arc::new(RootSource::new(key, account))], None);
+    let request = Request { method, path, query, headers: &headers, authority: None, body };
+    // 2026-01-15, noon.
+    match verifier.verify(&request, "sqs", Duration::from_secs(1_768_478_400)) {
+        Ok(Some(_)) => {
+            assert!(SIGNED_BODIES.contains(&body), "nobody has signed this");
+            true
+        }
+        Ok(None) => false,
+        Err(error) => {
+            check_refusal(Protocol::Query, &error);
+            check_refusal(Protocol::Json, &error);
+            false
+        }
+    }
+}
+
+/// A policy that a client wants a queue, or a user, to have.
 pub(crate) fn policy(bytes: &[u8]) {
+    if let Ok(policy) = IdentityPolicy::parse(&String::from_utf8_lossy(bytes), "Policy") {
+        assert_eq!(IdentityPolicy::stored(policy.text()), Some(policy));
+    }
     if let Ok(policy) = QueuePolicy::parse(&String::from_utf8_lossy(bytes)) {
         let again = QueuePolicy::parse(policy.text()).expect("what was taken is taken again");
         assert_eq!(again.document(), policy.document());
+        let queue = QueueKey::parse_arn("arn:aws:sqs:us-east-1:000000000000:q").expect("an ARN");
+        for caller in [Caller::anonymous(), Caller::root(queue.account.clone())] {
+            let resource = Resource::Queue { key: &queue, policy: Some(policy.document()) };
+            let permission = Permission::sqs("SendMessage");
+            let question = Question { caller: &caller, permission, resource, context: &Echo };
+            assert_eq!(decide(&question), decide(&question));
+        }
     }
+}
+
+/// A request that has every key there is, each with itself as its value.
+struct Echo;
+
+impl Context for Echo {
+    fn values(&self, key: &str) -> Vec<String> {
+        vec![key.into()]
+    }
+}
+
+/// The key of the server whose sessions [`jwt`] opens.
+pub(crate) const SESSION_KEY: (&str, [u8; 32]) = ("fuzz", [7; 32]);
+
+/// A session token that a client claims to have been given, or an issuer's keys.
+pub(crate) fn jwt(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let keys = SigningKeys::derive([SESSION_KEY]);
+    if let Ok((claims, _)) = keys.open(&text, Duration::ZERO) {
+        assert_eq!(claims.name, "seed", "nobody else's token is taken");
+    }
+    let _ = KeySet::parse(bytes);
 }
 
 /// A key or a value that the store finds on the disk.
 pub(crate) fn rows(bytes: &[u8]) {
+    value::<AccessKeyRow>(bytes);
     value::<Option<GroupHash>>(bytes);
     value::<()>(bytes);
     value::<DeadRow>(bytes);
@@ -108,6 +203,7 @@ pub(crate) fn rows(bytes: &[u8]) {
     value::<ServerRow>(bytes);
     value::<TombstoneRow>(bytes);
     value::<TurnRow>(bytes);
+    value::<UserRow>(bytes);
     if let Ok((id, content)) = decode_payload(Bytes::copy_from_slice(bytes), None) {
         assert_eq!(decode_payload(encode_payload(&id, &content, None), None), Ok((id, content)));
     }
@@ -125,6 +221,8 @@ pub(crate) fn rows(bytes: &[u8]) {
     let _ = keys::parse_dead_key(bytes).map(|(slot, of)| same(keys::dead_key(slot, of)));
     let _ = keys::parse_outbox_key(bytes).map(|of| same(keys::outbox_key(&of)));
     let _ = keys::parse_task_key(bytes).map(|of| same(keys::task_key(&of)));
+    let _ = keys::parse_user_key(bytes).map(|of| same(keys::user_key(&of)));
+    let _ = keys::parse_access_key_key(bytes).map(|of| same(keys::access_key_key(&of)));
     let _ = keys::parse_turn_key(bytes).map(|of| same(keys::turn_key(of)));
 }
 

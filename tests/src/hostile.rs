@@ -41,47 +41,94 @@ const ACTIONS: [&str; 24] = [
     "",
 ];
 
-const MEMBERS: [&str; 36] = [
+/// Actions of our own, without those that wait for the disk or concern every queue.
+const OWN_ACTIONS: [&str; 19] = [
+    "CreateAccessKey",
+    "DeadLetterMessage",
+    "DeleteAccessKey",
+    "DeleteMessages",
+    "DeleteUser",
+    "DeleteUserPolicy",
+    "GetServerInfo",
+    "ListAccessKeys",
+    "ListMessageGroups",
+    "ListQueueStats",
+    "ListUsers",
+    "MoveMessages",
+    "PeekMessages",
+    "PurgeMessageGroup",
+    "PutUserPolicy",
+    "ResumeQueue",
+    "SimulatePolicy",
+    "SkipMessageGroupHead",
+    "UpdateAccessKey",
+];
+
+const MEMBERS: [&str; 60] = [
     "AWSAccountIds",
+    "AccessKeyId",
+    "AccountId",
+    "Action",
     "Actions",
+    "Attribute",
     "AttributeNames",
     "Attributes",
     "BinaryValue",
+    "BodyContains",
+    "Context",
     "DataType",
     "DelaySeconds",
+    "DestinationQueueUrl",
+    "DryRun",
     "Entries",
+    "Filter",
     "Id",
+    "JsonEquals",
+    "JsonPath",
     "Label",
+    "MaxAgeSeconds",
     "MaxNumberOfMessages",
+    "MaxReceiveCount",
     "MaxResults",
     "MessageAttributeNames",
     "MessageAttributes",
     "MessageBody",
     "MessageDeduplicationId",
     "MessageGroupId",
+    "MessageId",
+    "MessageIds",
     "MessageSystemAttributeNames",
     "MessageSystemAttributes",
     "Name",
     "NextToken",
+    "Policies",
     "Policy",
+    "PolicyName",
+    "Principal",
     "QueueName",
     "QueueNamePrefix",
     "QueueOwnerAWSAccountId",
     "QueueUrl",
+    "Reason",
     "ReceiptHandle",
     "ReceiveRequestAttemptId",
     "RedrivePolicy",
+    "SessionPolicy",
     "SourceArn",
+    "StartFrom",
+    "States",
+    "Status",
     "StringListValues",
     "StringValue",
     "TagKeys",
     "Tags",
+    "UserName",
     "VisibilityTimeout",
     "WaitTimeSeconds",
 ];
 
 /// No number between 1 and 20: as a wait, the service would rightly wait.
-const TEXTS: [&str; 40] = [
+const TEXTS: [&str; 47] = [
     "",
     " ",
     "\0",
@@ -97,6 +144,13 @@ const TEXTS: [&str; 40] = [
     "All",
     "*",
     "foo.*",
+    "$",
+    "$.a[0]['b'].*",
+    "$[*][*][99999999999999999999]",
+    "$..a['",
+    "Now",
+    "InFlight",
+    "AAABAAAAAAEAAAEAAAAAAgAAAQAAAAAC",
     "true",
     "null",
     "String",
@@ -139,7 +193,7 @@ const HEADERS: [&str; 12] = [
     "x-forwarded-host",
 ];
 
-const HEADER_VALUES: [&[u8]; 12] = [
+const HEADER_VALUES: [&[u8]; 14] = [
     b"",
     b"application/json",
     b"application/x-amz-json-1.0",
@@ -148,6 +202,8 @@ const HEADER_VALUES: [&[u8]; 12] = [
     b"Stanchion.GetServerInfo",
     b"AWS4-HMAC-SHA256 Credential=////, SignedHeaders=, Signature=",
     b"AWS4-HMAC-SHA256 Credential=a/b/eu-west-1/sqs/aws4_request",
+    b"AWS4-HMAC-SHA256 Credential=,Credential=/,=,,SignedHeaders=;;;,Signature",
+    b"20260230T256199Z",
     b"Root=1-5e3d83c1-e6a0db58",
     b"for=\"[::1]\";host=\"\xff\xfe\";proto=gopher",
     b"gzip, chunked, \x80\x81",
@@ -185,8 +241,14 @@ impl Random {
 
     /// A request of either protocol, or of none.
     pub fn request(&mut self) -> Request<Full<Bytes>> {
-        let action = self.pick(&ACTIONS);
-        let mut request = if self.one_in(2) { self.json(action) } else { self.query(action) };
+        let mut request = match self.below(5) {
+            0 => self.own(),
+            1 | 2 => self.sqs(),
+            _ => {
+                let action = self.pick(&ACTIONS);
+                self.query(action)
+            }
+        };
         while self.one_in(6) {
             let name = HeaderName::from_static(self.pick(&HEADERS));
             let value = HeaderValue::from_bytes(self.pick(&HEADER_VALUES));
@@ -198,8 +260,26 @@ impl Random {
         request
     }
 
-    fn json(&mut self, action: &str) -> Request<Full<Bytes>> {
-        let mut body = Value::Object(self.input()).to_string().into_bytes();
+    fn sqs(&mut self) -> Request<Full<Bytes>> {
+        let action = self.pick(&ACTIONS);
+        let input = self.input();
+        self.json(&format!("AmazonSQS.{action}"), input)
+    }
+
+    fn own(&mut self) -> Request<Full<Bytes>> {
+        let action = self.pick(&OWN_ACTIONS);
+        let mut input = self.input();
+        if self.one_in(2) {
+            let members = (0..self.below(3)).map(|_| (self.pick(&MEMBERS).into(), self.value(1)));
+            input.insert("Filter".into(), Value::Object(members.collect()));
+            input.insert("MessageGroupId".into(), "SendMessage".into());
+            input.insert("DestinationQueueUrl".into(), self.pick(&QUEUES).into());
+        }
+        self.json(&format!("Stanchion.{action}"), input)
+    }
+
+    fn json(&mut self, target: &str, input: Map<String, Value>) -> Request<Full<Bytes>> {
+        let mut body = Value::Object(input).to_string().into_bytes();
         if self.one_in(20) {
             let depth = self.pick(&[10, 127, 128, 100_000]);
             body = "[".repeat(depth).into_bytes();
@@ -208,7 +288,7 @@ impl Random {
         Request::post("/")
             .header("host", "localhost")
             .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", format!("AmazonSQS.{action}"))
+            .header("x-amz-target", target)
             .body(Full::new(body.into()))
             .expect("the parts are legal")
     }

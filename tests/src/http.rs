@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::{Request, client::conn::http1, header::HeaderMap};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::process::PATIENCE;
 
@@ -92,6 +93,17 @@ async fn call_target(address: SocketAddr, target: &str, body: impl Into<Bytes>) 
 /// When the connection fails.
 pub async fn send(address: SocketAddr, request: Request<Full<Bytes>>) -> Answer {
     let stream = tokio::net::TcpStream::connect(address).await.expect("the server accepts");
+    send_over(stream, request).await
+}
+
+/// One request on a connection that nobody has used yet.
+///
+/// # Panics
+/// When the connection fails.
+pub async fn send_over<S>(stream: S, request: Request<Full<Bytes>>) -> Answer
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.expect("the connection speaks HTTP");
     tokio::spawn(connection);

@@ -7,8 +7,11 @@ pub mod hostile;
 pub mod http;
 pub mod install;
 pub mod ledger;
+pub mod own;
 pub mod process;
 pub mod sdk;
+pub mod sign;
+pub mod tls;
 
 pub use brittle_disk::BrittleDisk;
 pub use process::Server;

@@ -1,10 +1,11 @@
 //! One server process: start, wait until it is ready, kill, start again on the same folder.
 
 use std::{
+    ffi::OsString,
     fmt::Write as _,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -14,11 +15,19 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
-use crate::{binary, brittle_disk::BrittleDisk, http};
+use crate::{binary, brittle_disk::BrittleDisk, http, sdk};
 
 /// How long anything a healthy server does promptly may take on a busy machine. Only a failing test
 /// waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+const ROOT_KEY_VARIABLE: &str = "STANCHION_ROOT_ACCESS_KEY_ID";
+const ROOT_SECRET_VARIABLE: &str = "STANCHION_ROOT_SECRET_ACCESS_KEY";
+
+/// Root's key as a server takes it from its environment.
+pub fn root_key() -> Vec<(&'static str, OsString)> {
+    vec![(ROOT_KEY_VARIABLE, sdk::ROOT_KEY.into()), (ROOT_SECRET_VARIABLE, sdk::ROOT_SECRET.into())]
+}
 
 /// A running `stanchiond`. Dropped, it is killed, and its folder removed; when the test is failing,
 /// its output is shown.
@@ -26,10 +35,18 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Server {
     folder: Arc<TempDir>,
     args: Vec<String>,
-    preload: Option<PathBuf>,
+    env: Vec<(&'static str, OsString)>,
     child: Child,
-    address: SocketAddr,
+    endpoint: Endpoint,
     output: Output,
+}
+
+/// Where a server said it listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Endpoint {
+    /// `http` or `https`.
+    scheme: &'static str,
+    address: SocketAddr,
 }
 
 /// A server that ended instead of starting.
@@ -58,9 +75,30 @@ impl Server {
         })
     }
 
+    /// A server that root's key of [`sdk`](crate::sdk) is given to: every request must be signed.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_signed(args: &[&str]) -> Server {
+        let folder = TempDir::new().expect("a scratch folder can be made");
+        Server::try_start_with_env(Arc::new(folder), args, root_key())
+            .unwrap_or_else(|refused| panic!("no start: {}\n{}", refused.status, refused.output))
+    }
+
     /// A server on `folder`, with further arguments; [`Refused`] when it ends by itself.
     pub fn try_start(folder: Arc<TempDir>, args: &[&str]) -> Result<Server, Refused> {
-        Server::launch(folder, args, None)
+        Server::try_start_with_env(folder, args, Vec::new())
+    }
+
+    /// The same, with further variables in its environment.
+    pub fn try_start_with_env(
+        folder: Arc<TempDir>,
+        args: &[&str],
+        env: Vec<(&'static str, OsString)>,
+    ) -> Result<Server, Refused> {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let (child, endpoint, output) = launch(folder.path(), &args, &env)?;
+        Ok(Server { folder, args, env, child, endpoint, output })
     }
 
     /// A server on an empty folder whose syncs can be made to fail.
@@ -69,18 +107,9 @@ impl Server {
     /// When it does not start.
     pub fn start_on(disk: &BrittleDisk) -> Server {
         let folder = TempDir::new().expect("a scratch folder can be made");
-        Server::launch(Arc::new(folder), &[], Some(disk.library()))
+        let env = vec![("LD_PRELOAD", disk.library().into())];
+        Server::try_start_with_env(Arc::new(folder), &[], env)
             .unwrap_or_else(|refused| panic!("no start: {}\n{}", refused.status, refused.output))
-    }
-
-    fn launch(
-        folder: Arc<TempDir>,
-        args: &[&str],
-        preload: Option<PathBuf>,
-    ) -> Result<Server, Refused> {
-        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let (child, address, output) = launch(folder.path(), &args, preload.as_deref())?;
-        Ok(Server { folder, args, preload, child, address, output })
     }
 
     /// Starts again on the same folder with the same arguments, on a new port, after
@@ -91,11 +120,9 @@ impl Server {
     pub fn start_again(&mut self) {
         let ended = self.child.try_wait().expect("the server is our child");
         assert!(ended.is_some(), "the server still runs");
-        let (child, address, output) =
-            launch(self.folder.path(), &self.args, self.preload.as_deref()).unwrap_or_else(
-                |refused| panic!("no restart: {}\n{}", refused.status, refused.output),
-            );
-        (self.child, self.address, self.output) = (child, address, output);
+        let (child, endpoint, output) = launch(self.folder.path(), &self.args, &self.env)
+            .unwrap_or_else(|refused| panic!("no restart: {}\n{}", refused.status, refused.output));
+        (self.child, self.endpoint, self.output) = (child, endpoint, output);
     }
 
     /// SIGKILL: what it had not written is gone.
@@ -108,6 +135,12 @@ impl Server {
     pub fn ask_to_stop(&self) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).expect("the server can be signalled");
+    }
+
+    /// Sends SIGHUP, at which files are read again.
+    pub fn hang_up(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::HUP).expect("the server can be signalled");
     }
 
     /// SIGTERM, and how the server ended.
@@ -141,12 +174,12 @@ impl Server {
 
     /// The address it said it listens on.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.endpoint.address
     }
 
     /// The endpoint to give to a client.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.endpoint.scheme, self.endpoint.address)
     }
 
     /// The data folder.
@@ -191,8 +224,8 @@ impl Drop for Server {
 fn launch(
     folder: &Path,
     args: &[String],
-    preload: Option<&Path>,
-) -> Result<(Child, SocketAddr, Output), Refused> {
+    env: &[(&str, OsString)],
+) -> Result<(Child, Endpoint, Output), Refused> {
     let mut child = Command::new("sh")
         // A write beyond the limit of `fail_writes` is to fail rather than to end the process.
         .args(["-c", r#"trap '' XFSZ; exec "$0" "$@""#])
@@ -201,14 +234,16 @@ fn launch(
         .arg(folder)
         .args(["--listen", "127.0.0.1:0"])
         .args(args)
-        .envs(preload.map(|library| ("LD_PRELOAD", library)))
+        .env_remove(ROOT_KEY_VARIABLE)
+        .env_remove(ROOT_SECRET_VARIABLE)
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("stanchiond can be run");
 
-    let (found, address) = mpsc::channel();
+    let (found, endpoint) = mpsc::channel();
     let output = Output::default();
     let readers = [
         output.follow(child.stdout.take().expect("stdout is piped"), found.clone()),
@@ -217,21 +252,22 @@ fn launch(
 
     let deadline = Instant::now() + PATIENCE;
     // Both senders are gone, and the wait over, as soon as the process has ended.
-    let Ok(address) = address.recv_timeout(PATIENCE) else {
+    let Ok(endpoint) = endpoint.recv_timeout(PATIENCE) else {
         let status = ended(&mut child).expect("a server that names no address has ended");
         for reader in readers {
             reader.join().expect("reading does not panic");
         }
         return Err(Refused { status, output: output.text() });
     };
-    while http::get_blocking(address, "/ready").is_err() {
+    // Over TLS the banner has to do: what connects after it waits until it is served.
+    while endpoint.scheme == "http" && http::get_blocking(endpoint.address, "/ready").is_err() {
         assert!(Instant::now() < deadline, "it does not answer:\n{}", output.text());
         if let Some(status) = child.try_wait().expect("the server is our child") {
             return Err(Refused { status, output: output.text() });
         }
         thread::sleep(Duration::from_millis(5));
     }
-    Ok((child, address, output))
+    Ok((child, endpoint, output))
 }
 
 fn ended(child: &mut Child) -> Option<ExitStatus> {
@@ -254,18 +290,18 @@ impl Output {
         self.0.lock().expect("no reader panics while it appends").clone()
     }
 
-    /// Collects one stream, and sends the first address found in it.
+    /// Collects one stream, and sends the first endpoint found in it.
     fn follow(
         &self,
         stream: impl Read + Send + 'static,
-        found: mpsc::Sender<SocketAddr>,
+        found: mpsc::Sender<Endpoint>,
     ) -> thread::JoinHandle<()> {
         let output = self.clone();
         thread::spawn(move || {
             for line in BufReader::new(stream).lines().map_while(Result::ok) {
-                if let Some(address) = address_in(&line) {
+                if let Some(endpoint) = endpoint_in(&line) {
                     // Nobody listens any more once the first one is known.
-                    let _ = found.send(address);
+                    let _ = found.send(endpoint);
                 }
                 let mut text = output.0.lock().expect("no reader panics while it appends");
                 writeln!(text, "{line}").expect("a string takes any text");
@@ -274,11 +310,12 @@ impl Output {
     }
 }
 
-/// The loopback address in a line that has `http://127.0.0.1:PORT` in it.
-fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://127.0.0.1:")?;
+/// The endpoint in a line that has `http://127.0.0.1:PORT` in it, or `https` instead.
+fn endpoint_in(line: &str) -> Option<Endpoint> {
+    let (before, rest) = line.split_once("://127.0.0.1:")?;
+    let scheme = ["https", "http"].into_iter().find(|scheme| before.ends_with(scheme))?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
-    Some(([127, 0, 0, 1], digits.parse().ok()?).into())
+    Some(Endpoint { scheme, address: ([127, 0, 0, 1], digits.parse().ok()?).into() })
 }
 
 #[cfg(test)]
@@ -286,11 +323,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_found_in_a_banner() {
-        let port = |line| address_in(line).map(|address| address.port());
-        assert_eq!(port("  listening on http://127.0.0.1:9324/"), Some(9324));
-        assert_eq!(port("http://127.0.0.1:1"), Some(1));
-        assert_eq!(port("http://[::1]:9324"), None);
-        assert_eq!(port("listening"), None);
+    fn the_endpoint_is_found_in_a_banner() {
+        let found = |line| endpoint_in(line).map(|found| (found.scheme, found.address.port()));
+        assert_eq!(found("  listening on http://127.0.0.1:9324/"), Some(("http", 9324)));
+        assert_eq!(found("https://127.0.0.1:1"), Some(("https", 1)));
+        assert_eq!(found("http://[::1]:9324"), None);
+        assert_eq!(found("listening"), None);
     }
 }

@@ -98,6 +98,21 @@ async fn declared_queues_are_there_as_the_file_says() {
 }
 
 #[tokio::test]
+async fn a_declared_queue_need_not_rest_after_its_deletion() {
+    let configured = Configured::new();
+    let text = "limits = 'strict'\n[queues.orders]";
+    let mut server = configured.start(text).unwrap();
+    let sqs = sdk::client(&server);
+    let orders = url(&sqs, "orders").await;
+    sqs.delete_queue().queue_url(&orders).send().await.unwrap();
+    let again = sqs.create_queue().queue_name("orders").send().await.unwrap_err();
+    assert!(again.into_service_error().is_queue_deleted_recently());
+    assert!(server.terminate().success());
+    let server = configured.start(text).unwrap();
+    url(&sdk::client(&server), "orders").await;
+}
+
+#[tokio::test]
 async fn the_file_on_the_page_about_operations_works() {
     let page = include_str!("../../docs/operations.md");
     let toml = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());

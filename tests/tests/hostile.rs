@@ -3,8 +3,8 @@
 
 use std::fs;
 
-use http_body_util::BodyExt;
-use hyper::client::conn::http1;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use stanchion_tests::{
     Server,
@@ -46,6 +46,41 @@ async fn any_request_is_answered() {
     let created = sdk::create(&sqs, "afterwards", &[]).await;
     sdk::send(&sqs, &created, "alive").await;
     assert_eq!(sdk::bodies(&sdk::receive(&sqs, &created, 20).await), ["alive"]);
+}
+
+/// The largest body there may be, of the shortest values there are.
+#[tokio::test]
+async fn many_values_take_little_memory() {
+    const BODY_BYTES: usize = 16 << 20;
+    let values = |before: &str, value: &str, after: &str| {
+        let count = BODY_BYTES / (value.len() + 1) - 100;
+        format!("{before}{}{after}", vec![value; count].join(","))
+    };
+    let server = Server::start();
+    sdk::create(&sdk::client(&server), "q", &[]).await;
+    for (target, body) in [
+        ("AmazonSQS.SendMessageBatch", values(r#"{"QueueUrl":"q","Entries":["#, "{}", "]}")),
+        (
+            "AmazonSQS.ReceiveMessage",
+            values(r#"{"QueueUrl":"q","AttributeNames":["#, r#""""#, "]}"),
+        ),
+        (
+            "Stanchion.PeekMessages",
+            values(r#"{"QueueUrl":"q","Filter":{"JsonEquals":["#, "0", "]}}"),
+        ),
+    ] {
+        let before = status_bytes(&server, "VmHWM:");
+        let request = Request::post("/")
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", target)
+            .body(Full::new(body.into()))
+            .unwrap();
+        let answer = http::send(server.address(), request).await;
+        assert_eq!((answer.status, &*answer.error_type()), (400, "SerializationException"));
+        // The body itself, and what it was read into piece by piece.
+        let grown = status_bytes(&server, "VmHWM:") - before;
+        assert!(grown < 4 * BODY_BYTES as u64, "{target}: {grown} bytes");
+    }
 }
 
 /// Half of the requests, over connections that are kept; how many succeeded.
@@ -91,8 +126,13 @@ fn last_two(seed: u64, number: u64) -> String {
 }
 
 fn resident_bytes(server: &Server) -> u64 {
+    status_bytes(server, "VmRSS:")
+}
+
+/// What the kernel says about the server's memory.
+fn status_bytes(server: &Server, field: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let field = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let field = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
     let kib: u64 = field.trim().trim_end_matches(" kB").parse().unwrap();
     kib * 1024
 }

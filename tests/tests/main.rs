@@ -1,7 +1,10 @@
 //! The promises, one module each; every test starts a server of its own on an empty folder.
 
+mod access;
+mod access_keys;
 mod admin;
 mod at_rest;
+mod auth;
 mod backup;
 mod clients;
 mod conformance;
@@ -16,3 +19,4 @@ mod operations;
 mod readme;
 mod redrive;
 mod server;
+mod sts;

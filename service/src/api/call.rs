@@ -7,11 +7,18 @@ use std::sync::{Arc, OnceLock};
 use ipnet::IpNet;
 
 use crate::api::admission::{Admission, Bounds, Ticket};
+use crate::api::connections::{ConnectionBounds, Connections};
+use crate::api::throttle::Throttle;
 use crate::audit::{Audit, Record};
 use crate::auth::credentials::CredentialSource;
+use crate::auth::oidc::Issuers;
 use crate::auth::root::RootSource;
+use crate::auth::session_token::SigningKeys;
+use crate::auth::sessions::Sessions;
 use crate::auth::signature::verify::Verifier;
+use crate::auth::stored::StoredKeys;
 use crate::config::auth::AuthMode;
+use crate::config::transport::Times;
 use crate::config::{Config, Durability};
 use crate::declared::bring_about::{Place, bring_about};
 use crate::declared::parse::Declarations;
@@ -41,6 +48,10 @@ pub struct App {
     pub region: Region,
     /// What is put on record, if anything is.
     pub audit: OnceLock<Audit>,
+    /// Whose tokens are believed.
+    pub issuers: Issuers,
+    /// Roles, and who is in them.
+    pub sessions: Arc<Sessions>,
     /// The queues that the configuration file declares, and the template.
     pub declarations: Declarations,
     /// Whether a queue that somebody names and that does not exist is made, by the template.
@@ -53,8 +64,14 @@ pub struct App {
     pub verifier: Option<Verifier>,
     /// Clients that may read the metrics where requests must be signed.
     pub metrics_from: Vec<IpNet>,
+    /// Who is connected.
+    pub connections: Arc<Connections>,
     /// What is in progress.
     pub admission: Arc<Admission>,
+    /// How often somebody may ask.
+    pub throttle: Arc<Throttle>,
+    /// How long things may take.
+    pub times: Times,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -66,6 +83,10 @@ impl App {
             requests_max: config.max_requests_in_flight,
             bytes_max: config.max_bytes_in_flight,
         });
+        let transport = &config.transport;
+        let connections = Connections::new(ConnectionBounds::new(transport));
+        let throttle = Throttle::new(transport.rate_per_key(), transport.rate_per_queue());
+        let throttle = Arc::new(throttle);
         let limits = config.limits();
         let info = vec![
             ("version", env!("CARGO_PKG_VERSION").to_string()),
@@ -77,6 +98,11 @@ impl App {
         if let Some(key) = config.auth.root.clone() {
             sources.push(Arc::new(RootSource::new(key, config.account.clone())));
         }
+        let identities = &config.identities;
+        let keys = SigningKeys::derive(shards.keyring().derive(b"for sessions"));
+        let sessions = Arc::new(Sessions::new(identities.roles.clone(), keys));
+        sources.push(sessions.clone());
+        sources.push(Arc::new(StoredKeys::new(Arc::clone(shards.directory()))));
         let verifier = match config.auth.mode() {
             AuthMode::Sigv4 => {
                 let only_region = limits.one_region.then(|| config.region.clone());
@@ -94,12 +120,23 @@ impl App {
             root: Arc::new(Caller::root(config.account.clone())),
             audit: OnceLock::new(),
             region: config.region.clone(),
+            issuers: Issuers::new(&identities.issuers),
+            sessions,
             declarations: config.declarations.clone(),
             create_on_use: config.create_queues_on_use,
             public_url: config.public_url.clone(),
             trusted_proxies: config.trust_proxy.clone(),
-            metrics: Metrics::new(info, admission.clone(), shards.clone()),
+            metrics: Metrics::new(
+                info,
+                connections.clone(),
+                admission.clone(),
+                throttle.clone(),
+                shards.clone(),
+            ),
+            connections,
             admission,
+            throttle,
+            times: transport.times(),
             shards,
         })
     }

@@ -14,7 +14,7 @@ use crate::model::caller::Identity;
 use crate::model::policy::actions::{Permission, Scope};
 use crate::model::policy::context::Context;
 use crate::model::policy::evaluate::{Decision, PolicyKind, Question, Resource, Verdict, decide};
-use crate::model::queue::QueueKey;
+use crate::model::queue::{AccountId, QueueKey};
 use crate::shard::handle::{QueueInfo, Tags};
 
 const CREATE_QUEUE: Permission = Permission::sqs("CreateQueue");
@@ -46,6 +46,20 @@ impl Call<'_> {
         self.find_given(permission, &self.queue_key(url)?, url, TagsGiven::None)
     }
 
+    /// The same as [`Call::queue`], for what seals or opens messages: their key must be there.
+    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
+        let queue = self.queue(url)?;
+        match &queue.settings.kms_key_id {
+            Some(id)
+                if self.app.limits.kms_keys_must_exist
+                    && self.app.shards.keyring().answering_to(id).is_none() =>
+            {
+                Err(Error::KmsNotFound(id.clone()))
+            }
+            _ => Ok(queue),
+        }
+    }
+
     /// The same as [`Call::queue`], of an action that changes tags.
     pub fn queue_given(
         &self,
@@ -58,20 +72,6 @@ impl Call<'_> {
     /// A queue by its name, for whoever has a permission on it.
     pub fn find(&self, permission: Permission, key: &QueueKey) -> Result<Arc<QueueInfo>, Error> {
         self.find_given(permission, key, None, TagsGiven::None)
-    }
-
-    /// As [`Call::queue`], for what seals or opens messages: their master key must be there.
-    pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
-        let queue = self.queue(url)?;
-        match &queue.settings.kms_key_id {
-            Some(id)
-                if self.app.limits.kms_keys_must_exist
-                    && self.app.shards.keyring().answering_to(id).is_none() =>
-            {
-                Err(Error::KmsNotFound(id.clone()))
-            }
-            _ => Ok(queue),
-        }
     }
 
     /// The name of the queue that a `QueueUrl` parameter means. Nothing is asked yet.
@@ -92,10 +92,13 @@ impl Call<'_> {
         }
         // Who may not is told so, whether there is such a queue or not.
         self.ask(permission, Asked::Queue(key, found.as_deref(), tags))?;
-        found.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             self.hint_at_other_regions(key, url.unwrap_or_default());
             Error::QueueDoesNotExist
-        })
+        })?;
+        // Only now: whoever may not do anything to a queue cannot use up what others may.
+        self.app.throttle.admit_queue(&found)?;
+        Ok(found)
     }
 
     /// Whether somebody asks for a queue of another account than their own.
@@ -106,6 +109,12 @@ impl Call<'_> {
     /// For actions that are about more than one queue: what an account has, or the server.
     pub fn ask_for_all(&self) -> Result<(), Error> {
         self.ask(self.permission, Asked::All)
+    }
+
+    /// For actions that are about a role, by its ARN: whether the caller's own policies allow it. What
+    /// the role says is another question.
+    pub fn ask_for_role(&self, arn: &str) -> Result<(), Error> {
+        self.ask(self.permission, Asked::Role(arn))
     }
 
     /// For a queue that is to be made, with its tags.
@@ -134,6 +143,7 @@ impl Call<'_> {
         }
         let resource = || match asked {
             Asked::Queue(key, ..) => key.arn(),
+            Asked::Role(arn) => arn.into(),
             Asked::All => "*".into(),
         };
         let note = |refused: bool, by: Option<String>| {
@@ -166,6 +176,7 @@ impl Call<'_> {
                 let policy = found.and_then(|queue| queue.settings.policy.as_ref());
                 Resource::Queue { key, policy: policy.map(|policy| policy.document()) }
             }
+            Asked::Role(arn) => Resource::Other { account: &self.account, arn },
             // What concerns every account is for the people of the server's own.
             Asked::All if permission.scope == Scope::Server => Resource::All(&self.app.account),
             Asked::All => Resource::All(&self.account),
@@ -178,6 +189,7 @@ impl Call<'_> {
     fn refusal(&self, permission: Permission, asked: Asked<'_>, decision: &Decision<'_>) -> Error {
         let (url, resource) = match asked {
             Asked::Queue(key, ..) => (self.queue_url(key), key.arn()),
+            Asked::Role(arn) => (self.base_url(), arn.into()),
             Asked::All => (self.base_url(), "*".into()),
         };
         let Some(arn) = self.caller.arn() else {
@@ -211,6 +223,11 @@ impl Call<'_> {
     pub fn is_root(&self) -> bool {
         matches!(&self.caller.identity, Identity::Root(account) if *account == self.app.account)
     }
+
+    /// Whether the caller may do whatever there is to do to an account: its owner, or root.
+    pub fn is_root_of(&self, account: &AccountId) -> bool {
+        self.is_root() || matches!(&self.caller.identity, Identity::Root(own) if own == account)
+    }
 }
 
 /// What a permission is asked for.
@@ -218,6 +235,8 @@ impl Call<'_> {
 enum Asked<'a> {
     /// A queue, if there is one of that name.
     Queue(&'a QueueKey, Option<&'a QueueInfo>, TagsGiven<'a>),
+    /// A role, by its ARN, which need not exist.
+    Role(&'a str),
     /// What an account has, or the server.
     All,
 }
@@ -233,7 +252,7 @@ impl Context for Circumstances<'_> {
         let Circumstances { call, asked } = self;
         let (queue, given) = match asked {
             Asked::Queue(_, queue, given) => (*queue, *given),
-            Asked::All => (None, TagsGiven::None),
+            Asked::Role(_) | Asked::All => (None, TagsGiven::None),
         };
         let (name, tag) = key.split_once('/').unwrap_or((key, ""));
         let is = |known: &str| name.eq_ignore_ascii_case(known);

@@ -50,6 +50,8 @@ impl Row {
 const SQS: &str = "com.amazonaws.sqs";
 /// Errors common to all AWS services.
 const COMMON: &str = "com.amazon.coral.service";
+/// Errors of the STS model, which no JSON shows.
+pub const STS: &str = "com.amazonaws.sts";
 
 /// Makes the function and the list of one table.
 macro_rules! table {
@@ -85,6 +87,7 @@ table! {
         OverLimit(_)                     => row(SQS, "OverLimit",                        "OverLimit",                                           403),
         KmsNotFound(_)                   => row(SQS, "KmsNotFound",                      "KMS.NotFoundException",                               400),
         QueuePaused                      => row(SQS, "RequestThrottled",                 "RequestThrottled",                                    403),
+        RequestThrottled(_)              => row(SQS, "RequestThrottled",                 "RequestThrottled",                                    403),
         EmptyBatchRequest(_)             => row(SQS, "EmptyBatchRequest",                "AWS.SimpleQueueService.EmptyBatchRequest",            400),
         TooManyEntriesInBatchRequest(_)  => row(SQS, "TooManyEntriesInBatchRequest",     "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", 400),
         InvalidBatchEntryId              => row(SQS, "InvalidBatchEntryId",              "AWS.SimpleQueueService.InvalidBatchEntryId",          400),
@@ -120,6 +123,12 @@ table! {
         SignatureNotAcceptable(_)        => row(COMMON, "InvalidSignatureException",            "SignatureDoesNotMatch",       403),
         RequestExpired                   => row(COMMON, "RequestExpired",                       "RequestExpired",              400),
         ExpiredToken                     => row(COMMON, "ExpiredTokenException",                "ExpiredToken",                403),
+        ValidationError(_)               => row(STS, "ValidationError",              "ValidationError",            400),
+        IdentityTokenExpired { .. }      => row(STS, "ExpiredTokenException",        "ExpiredTokenException",      400),
+        InvalidIdentityToken(_)          => row(STS, "InvalidIdentityToken",         "InvalidIdentityToken",       400),
+        IdpCommunicationError            => row(STS, "IDPCommunicationError",        "IDPCommunicationError",      400),
+        MalformedPolicyDocument(_)       => row(STS, "MalformedPolicyDocument",      "MalformedPolicyDocument",    400),
+        PackedPolicyTooLarge(_)          => row(STS, "PackedPolicyTooLarge",         "PackedPolicyTooLarge",       400),
         RequestTimeout                   => row(COMMON, "RequestTimeoutException",              "RequestTimeout",              408),
         RequestTooLarge(_)               => row(COMMON, "RequestEntityTooLargeException",       "RequestEntityTooLarge",       413),
         Internal(_)                      => row(COMMON, "InternalFailure",                      "InternalFailure",             500),

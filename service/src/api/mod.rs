@@ -2,9 +2,12 @@
 //! and nothing here outlives its request.
 
 pub mod action;
+mod activity;
 pub mod admission;
 mod authenticate;
 pub mod call;
+pub mod connections;
+mod converse;
 pub mod door;
 pub mod error_table;
 mod on_use;
@@ -13,3 +16,6 @@ pub mod respond;
 pub mod server;
 pub mod sqs;
 pub mod stanchion;
+pub mod sts;
+pub mod throttle;
+pub mod tls;

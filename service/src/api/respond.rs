@@ -20,7 +20,8 @@ use ipnet::IpNet;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use crate::api::action::{self, Answer, Row};
+use crate::api::action::{self, Answer, Row, Service};
+use crate::api::activity::Activity;
 use crate::api::admission::Ticket;
 use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
@@ -35,12 +36,6 @@ use crate::limits;
 /// An answer, in one piece.
 pub type Reply = Response<Full<Bytes>>;
 
-/// How long a request's body may take to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// What signatures are for.
-const SERVICE: &str = "sqs";
-
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
@@ -51,26 +46,32 @@ pub struct Peer {
     pub app: Arc<App>,
     /// The other end.
     pub remote: IpAddr,
+    /// `https` with TLS, otherwise `http`.
+    pub scheme: &'static str,
     /// Its headers say how the client really reached us.
     pub is_trusted_proxy: bool,
     /// It may read the metrics although it signs nothing.
     pub may_see_metrics: bool,
     /// Our own address on this connection, for clients that do not say how they call us.
     pub local: String,
+    /// Whether it asks for anything.
+    pub activity: Activity,
 }
 
 impl Peer {
     /// The peer at an address.
-    pub fn new(app: Arc<App>, remote: IpAddr, local: String) -> Peer {
+    pub fn new(app: Arc<App>, scheme: &'static str, remote: IpAddr, local: String) -> Peer {
         // A peer of IPv4 on an IPv6 socket is the IPv4 peer it is.
         let remote = remote.to_canonical();
         let is_trusted_proxy = is_trusted(&app.trusted_proxies, remote);
         let may_see_metrics = is_trusted(&app.metrics_from, remote);
-        Peer { app, remote, is_trusted_proxy, may_see_metrics, local }
+        let activity = Activity::default();
+        Peer { app, scheme, remote, is_trusted_proxy, may_see_metrics, local, activity }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
     pub async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
+        let _busy = self.activity.begin();
         // Handed on by reference: whatever a future is given by value, it keeps room for twice.
         let (mut parts, mut body) = request.into_parts();
         let mut is_read = false;
@@ -88,7 +89,7 @@ impl Peer {
             }
             _ => no_action(),
         };
-        if !is_read && !discard(body).await {
+        if !is_read && !discard(body, self.app.times.body).await {
             reply.headers_mut().insert(header::CONNECTION, CLOSE);
         }
         // Digits and dashes are always a legal value.
@@ -100,12 +101,12 @@ impl Peer {
 
     async fn answer(&self, parts: &mut Parts, body: &mut Incoming, request_id: &str) -> Reply {
         let started = Instant::now();
-        let protocol = find_protocol(&parts.headers);
+        let mut protocol = find_protocol(&parts.headers);
         let mut action = None;
         let audit = self.app.audit.get();
-        let record = audit.map(|_| Record::default());
+        let record = audit.map(|_| Box::<Record>::default());
         let outcome =
-            self.run(protocol, parts, body, request_id, &mut action, record.as_ref()).await;
+            self.run(&mut protocol, parts, body, request_id, &mut action, record.as_deref()).await;
         let name = action.map_or("unknown", |action| action.name);
         let (code, refused, reply) = match outcome {
             Ok((body, ticket)) => ("OK", false, success(protocol, body, ticket)),
@@ -127,7 +128,7 @@ impl Peer {
 
     async fn run(
         &self,
-        protocol: Protocol,
+        protocol: &mut Protocol,
         parts: &mut Parts,
         body: &mut Incoming,
         request_id: &str,
@@ -139,20 +140,23 @@ impl Peer {
             return Err(Error::RequestTooLarge(limits::REQUEST_BODY_BYTES_MAX));
         }
         let ticket = self.app.admission.admit(claimed)?;
-        let body = timeout(BODY_TIME_MAX, read(body, claimed, &ticket))
+        let body = timeout(self.app.times.body, read(body, claimed, &ticket))
             .await
             .map_err(|_| Error::RequestTimeout)??;
-        let (action, form) = self.find_action(protocol, parts, &body)?;
+        let (action, form) = self.find_action(*protocol, parts, &body)?;
+        *protocol = protocol.of(action.service);
         *found = Some(action);
         let source = self.source(&parts.headers);
         if let Some(record) = record {
             record.set_source(source);
         }
+        let service = action.service.name();
         let Verified { caller, region } =
-            self.app.authenticate(parts, &body, SERVICE, SystemClock.wall())?;
+            self.app.authenticate(parts, &body, service, SystemClock.wall())?;
         if let Some(record) = record {
             record.set_caller(caller.clone());
         }
+        self.app.throttle.admit_key(caller.access_key_id.as_deref())?;
         let input = form.map_or_else(|| Input::Json(body), Input::Query);
         let call = Call {
             app: &self.app,
@@ -173,7 +177,7 @@ impl Peer {
         };
         // Headers are slices of the connection's read buffer; a poll that waits must not hold it.
         drop((mem::take(&mut parts.headers), mem::take(&mut parts.uri)));
-        let body = catch_panic((action.handle)(protocol, input, &call)).await?;
+        let body = catch_panic((action.handle)(*protocol, input, &call)).await?;
         ticket.charge_response(body.len());
         Ok((body, ticket))
     }
@@ -190,8 +194,11 @@ impl Peer {
             return Ok((action::find_target(target)?, None));
         }
         let mut form = Form::read(body, parts.uri.query().unwrap_or_default())?;
-        let action = action::find(form.action()?)?;
-        form.apply_path(self.app.beneath_public_url(parts.uri.path()))?;
+        let action = action::find_query(form.action()?, form.version())?;
+        // Only queues have paths.
+        if action.service == Service::Sqs {
+            form.apply_path(self.app.beneath_public_url(parts.uri.path()))?;
+        }
         Ok((action, Some(form)))
     }
 
@@ -200,7 +207,7 @@ impl Peer {
         let host = parts.uri.authority().map(|authority| authority.as_str());
         let host = host.or_else(|| text_header(&parts.headers, header::HOST));
         let origin = Origin {
-            scheme: "http",
+            scheme: self.scheme,
             host: host.filter(|host| is_host(host)).unwrap_or(&self.local).into(),
         };
         if self.is_trusted_proxy { forwarded(&parts.headers, origin) } else { origin }
@@ -316,7 +323,7 @@ fn address(text: &str) -> Option<IpAddr> {
     address.ok().map(|address| address.to_canonical())
 }
 
-fn is_trusted(networks: &[IpNet], address: IpAddr) -> bool {
+pub(super) fn is_trusted(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
@@ -356,8 +363,8 @@ async fn read(body: &mut Incoming, claimed: usize, ticket: &Ticket) -> Result<By
 }
 
 /// Reads a body that nobody wants, so that the connection can be used again; `false` when it is
-/// longer than any may be, or does not come.
-async fn discard(mut body: Incoming) -> bool {
+/// longer than any may be, or does not come in time.
+async fn discard(mut body: Incoming, time: Duration) -> bool {
     let end = async {
         let mut length = 0;
         while let Some(frame) = body.frame().await {
@@ -369,7 +376,7 @@ async fn discard(mut body: Incoming) -> bool {
         }
         true
     };
-    timeout(BODY_TIME_MAX, end).await.unwrap_or(false)
+    timeout(time, end).await.unwrap_or(false)
 }
 
 /// A panic while an action runs is this request's misfortune, not the connection's.

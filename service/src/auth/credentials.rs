@@ -2,21 +2,12 @@
 //! configuration, users' are stored, temporary ones carry what is to be known about them in their
 //! session token.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::model::caller::Secret;
+
 use crate::model::caller::Caller;
-
-/// A secret access key. Never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub Arc<str>);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 /// An access key that may be used.
 #[derive(Clone, Debug)]
@@ -47,4 +38,7 @@ pub trait CredentialSource: Send + Sync {
         token: Option<&str>,
         now: Duration,
     ) -> Option<Result<Credentials, NoCredentials>>;
+
+    /// A request was signed with one of this source's keys, and rightly so.
+    fn note_use(&self, _access_key_id: &str, _now: Duration) {}
 }

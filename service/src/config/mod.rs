@@ -7,6 +7,8 @@
 pub mod atrest;
 pub mod audit;
 pub mod auth;
+pub mod identities;
+pub mod transport;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -20,6 +22,8 @@ use ipnet::IpNet;
 use self::atrest::AtRest;
 use self::audit::AuditOptions;
 use self::auth::AuthOptions;
+use self::transport::TransportConfig;
+use crate::config::identities::{Identities, IdentityTables};
 use crate::declared::parse::{Declarations, Tables};
 use crate::limits::{self, Limits};
 use crate::model::queue::{AccountId, Region};
@@ -84,6 +88,10 @@ pub struct Config {
     #[arg(skip)]
     pub declarations: Declarations,
 
+    /// The issuers and the roles that the file declares
+    #[arg(skip)]
+    pub identities: Identities,
+
     /// Keeps everything in this folder; created if it is missing
     #[arg(long, value_name = "DIR", default_value = "./data", global = true)]
     pub data: PathBuf,
@@ -102,7 +110,7 @@ pub struct Config {
     #[arg(long, value_name = "URL", value_parser = parse_public_url)]
     pub public_url: Option<String>,
 
-    /// Believes Forwarded and X-Forwarded-Proto/-Host headers of peers in this network, such as
+    /// Believes Forwarded and X-Forwarded-Proto/-Host/-For headers of peers in this network, such as
     /// 10.0.0.0/8; may be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network)]
     pub trust_proxy: Vec<IpNet>,
@@ -187,6 +195,9 @@ pub struct Config {
     /// What is put on record
     #[command(flatten)]
     pub audit: AuditOptions,
+    /// TLS, and the bounds of connections, times and rates
+    #[command(flatten)]
+    pub transport: TransportConfig,
 
     /// How log lines look, on standard error
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -284,10 +295,12 @@ impl CommandLine {
         let mut layers = Layers::new(&env);
         let mut line = layers.parse(&args)?;
         if let Some(file) = line.config.config.clone() {
-            let tables = layers.add_file(&file)?;
+            let (tables, identities) = layers.add_file(&file)?;
             line = layers.parse(&args)?;
             let declarations = Declarations::parse(tables, line.config.limits());
             line.config.declarations = declarations.map_err(|why| in_file(&file, &why))?;
+            let identities = Identities::parse(identities, &line.config.account);
+            line.config.identities = identities.map_err(|why| in_file(&file, &why))?;
         }
         line.config.at_rest.take_key(&env).map_err(ConfigError::Refused)?;
         line.config.check()?;
@@ -326,7 +339,8 @@ impl Config {
                 self.cache_memory
             ));
         }
-        self.audit.check()
+        self.audit.check()?;
+        self.transport.check().map_err(ConfigError::Refused)
     }
 }
 
@@ -360,11 +374,11 @@ impl Layers {
     }
 
     /// What a file says. Answers the tables that are no options.
-    fn add_file(&mut self, path: &Path) -> Result<Tables, ConfigError> {
+    fn add_file(&mut self, path: &Path) -> Result<(Tables, IdentityTables), ConfigError> {
         let refuse = |why: String| in_file(path, &why);
         let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
         let mut table: toml::Table = text.parse().map_err(|error| refuse(format!("{error}")))?;
-        let tables = Tables::take_from(&mut table);
+        let tables = (Tables::take_from(&mut table), IdentityTables::take_from(&mut table));
         let command = CommandLine::command();
         for (key, value) in table {
             if key == "config" || !options(&command).any(|option| *option.get_id() == *key) {
@@ -374,7 +388,8 @@ impl Layers {
                     .collect();
                 known.sort_unstable();
                 return Err(refuse(format!(
-                    "there is no option {key}. There are {}, and the tables queues and template.",
+                    "there is no option {key}. There are {}, and the tables issuers, queues, roles \
+                     and template.",
                     known.join(", ")
                 )));
             }

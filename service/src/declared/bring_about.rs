@@ -53,7 +53,7 @@ impl Place<'_> {
         let Some(info) = self.shards.find(&key) else {
             let (mut settings, mut tags) = (QueueSettings::new(key.name.kind()), Tags::new());
             put(&mut settings, &mut tags)?;
-            let made = self.shards.create(key, settings, tags, Box::new(|_| Ok(()))).await?;
+            let made = self.shards.declare(key, settings, tags).await?;
             tracing::info!(queue = %made.key.name, "created, as the configuration file declares");
             return Ok(());
         };

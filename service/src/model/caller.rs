@@ -1,5 +1,6 @@
 //! Who makes a request.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::policy::document::Document;
@@ -47,6 +48,22 @@ pub enum Identity {
     },
 }
 
+impl Identity {
+    /// The ARN, as GetCallerIdentity shows it (facts sheet, 11.6).
+    pub fn arn(&self) -> Option<String> {
+        match self {
+            Identity::Anonymous => None,
+            Identity::Root(account) => Some(format!("arn:aws:iam::{}:root", account.as_str())),
+            Identity::User { account, name, .. } => {
+                Some(format!("arn:aws:iam::{}:user/{name}", account.as_str()))
+            }
+            Identity::Session { account, role, name, .. } => {
+                Some(format!("arn:aws:sts::{}:assumed-role/{role}/{name}", account.as_str()))
+            }
+        }
+    }
+}
+
 impl Caller {
     /// An account's owner.
     pub fn root(account: AccountId) -> Caller {
@@ -72,18 +89,9 @@ impl Caller {
         }
     }
 
-    /// The ARN, as GetCallerIdentity shows it (facts sheet, 11.6).
+    /// The ARN, as GetCallerIdentity shows it.
     pub fn arn(&self) -> Option<String> {
-        match &self.identity {
-            Identity::Anonymous => None,
-            Identity::Root(account) => Some(format!("arn:aws:iam::{}:root", account.as_str())),
-            Identity::User { account, name, .. } => {
-                Some(format!("arn:aws:iam::{}:user/{name}", account.as_str()))
-            }
-            Identity::Session { account, role, name, .. } => {
-                Some(format!("arn:aws:sts::{}:assumed-role/{role}/{name}", account.as_str()))
-            }
-        }
+        self.identity.arn()
     }
 
     /// The unique id: `UserId` of GetCallerIdentity, `aws:userid`, `SenderId` of what is sent.
@@ -94,5 +102,15 @@ impl Caller {
             Identity::User { id, .. } => Some(id.clone()),
             Identity::Session { role_id, name, .. } => Some(format!("{role_id}:{name}")),
         }
+    }
+}
+
+/// A secret access key. Never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Arc<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
     }
 }

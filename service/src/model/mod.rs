@@ -17,3 +17,4 @@ pub mod redrive;
 pub mod rows;
 pub mod task;
 pub mod time;
+pub mod user;

@@ -13,7 +13,7 @@ pub(super) fn parse_redrive(text: &str) -> Result<Option<RedrivePolicy>, Error> 
         return Ok(None);
     }
     let refuse = |reason: String| Error::invalid("RedrivePolicy", text, reason);
-    let policy: Map<String, Value> = serde_json::from_str(text).map_err(|_| {
+    let policy = parse_map(text).ok_or_else(|| {
         Error::InvalidParameter(
             "Invalid value for the parameter RedrivePolicy. Reason: Redrive policy is not a valid \
              JSON map."
@@ -77,7 +77,7 @@ pub(super) fn parse_redrive_allow(text: &str) -> Result<Option<String>, Error> {
             format!("Amazon SQS can't create the redrive allow policy. {why}"),
         )
     };
-    let policy: Map<String, Value> = serde_json::from_str(text).map_err(|_| unsupported())?;
+    let policy = parse_map(text).ok_or_else(unsupported)?;
     let known = |name: &String| name == "redrivePermission" || name == "sourceQueueArns";
     if !policy.keys().all(known) {
         return Err(unsupported());
@@ -105,6 +105,12 @@ pub(super) fn parse_redrive_allow(text: &str) -> Result<Option<String>, Error> {
         _ => Err(unsupported()),
     }?;
     Ok(Some(Value::Object(policy).to_string()))
+}
+
+/// A policy as a map; a text that is too long for one is not even read.
+fn parse_map(text: &str) -> Option<Map<String, Value>> {
+    let text = Some(text).filter(|text| text.len() <= limits::POLICY_BYTES_MAX)?;
+    serde_json::from_str(text).ok()
 }
 
 fn is_queue_arn(value: &Value) -> bool {
@@ -147,6 +153,15 @@ mod tests {
             );
         }
         assert_eq!(parse_redrive(""), Ok(None));
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_policy_is_none() {
+        let padded = |text: &str| format!("{text:width$}", width = limits::POLICY_BYTES_MAX + 1);
+        let redrive = format!(r#"{{"deadLetterTargetArn":"{ARN}","maxReceiveCount":1}}"#);
+        assert!(parse_redrive(&padded(&redrive)).is_err());
+        assert!(parse_redrive(padded(&redrive).trim_end()).is_ok());
+        assert!(parse_redrive_allow(&padded(r#"{"redrivePermission":"allowAll"}"#)).is_err());
     }
 
     #[test]

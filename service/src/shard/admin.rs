@@ -35,6 +35,7 @@ impl ShardCore {
         settings: QueueSettings,
         tags: Tags,
         check: Check,
+        declared: bool,
     ) -> Result<Arc<QueueInfo>, Error> {
         if let Some(index) = self.resolve(&key, None)
             && let Some(hosted) = &self.queues[index]
@@ -43,7 +44,7 @@ impl ShardCore {
             return Ok(Arc::clone(&hosted.info));
         }
         self.forget_tombstones(turn);
-        if self.tombstones.contains_key(&key) {
+        if !declared && self.tombstones.contains_key(&key) {
             return Err(Error::QueueDeletedRecently);
         }
         let mut info = QueueInfo {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::at_rest::AtRest;
 use super::catalogue::Catalogue;
+use super::directory::Directory;
 use super::engine_time::EngineTime;
 use super::hosted::{Act, Around, Hosted};
 use super::map::ShardMap;
@@ -58,6 +59,8 @@ pub struct CoreOptions {
     pub rng: SeededRng,
     /// Messages a queue may have in flight.
     pub in_flight_max: usize,
+    /// Users and access keys.
+    pub directory: Arc<Directory>,
     /// Bytes the read-ahead windows of this shard may hold together.
     pub window_bytes_max: usize,
     /// `strict` limits: 60 seconds between deletion and creation, and between purges.
@@ -224,8 +227,8 @@ impl ShardCore {
             }
             Request::Task(request) => self.handle_task(turn, request),
             Request::Arrivals(keys) => self.arrive(turn, keys)?,
-            Request::Create { key, settings, tags, check, reply } => {
-                let result = self.create(turn, key, *settings, tags, check);
+            Request::Create { key, settings, tags, check, declared, reply } => {
+                let result = self.create(turn, key, *settings, tags, check, declared);
                 turn.answers.push(Answered::Info(reply, result));
             }
             Request::Update { key, change, reply } => {
@@ -236,6 +239,7 @@ impl ShardCore {
                 let result = self.pause(turn, &key, change);
                 turn.answers.push(Answered::Info(reply, result));
             }
+            Request::Access { change, reply } => self.change_access(turn, change, reply),
             Request::Reset { reply } => {
                 let result = self.reset(turn)?;
                 turn.answers.push(Answered::Unit(reply, result));

@@ -14,6 +14,7 @@ use super::at_rest::rewrap_transit_key;
 use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::checkpoints::Backups;
+use super::directory::Directory;
 use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, Room, Watch};
 use super::ids::IdHasher;
@@ -136,6 +137,7 @@ pub(super) struct Inner {
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(super) watch: Mutex<Option<Watch>>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) directory: Arc<Directory>,
     /// `None` where the store has no files.
     pub(super) backups: Option<Backups>,
     pub(super) browser: Browser,
@@ -176,8 +178,25 @@ impl Shards {
     ) -> Result<Arc<QueueInfo>, Error> {
         self.needs(Room::Ample)?;
         let slot = slot_of(&key);
-        let settings = Box::new(settings);
-        self.ask(slot, |reply| Request::Create { key, settings, tags, check, reply }).await
+        let (settings, declared) = (Box::new(settings), false);
+        let create = |reply| Request::Create { key, settings, tags, check, declared, reply };
+        self.ask(slot, create).await
+    }
+
+    /// Creates a queue that the operator declares, unless it is there: also under a name that must
+    /// rest, and on a disk with little room, or a server might not start any more.
+    pub async fn declare(
+        &self,
+        key: QueueKey,
+        settings: QueueSettings,
+        tags: Tags,
+    ) -> Result<Arc<QueueInfo>, Error> {
+        self.needs(Room::Short)?;
+        let slot = slot_of(&key);
+        let (settings, declared) = (Box::new(settings), true);
+        let check: Check = Box::new(|_| Ok(()));
+        let create = |reply| Request::Create { key, settings, tags, check, declared, reply };
+        self.ask(slot, create).await
     }
 
     /// Deletes a queue and everything in it. Parked polls get `QueueDoesNotExist`.
@@ -235,6 +254,7 @@ impl Shards {
                 from = rewrapped.next;
             }
         }
+        keys += self.reseal_access_keys().await?;
         Ok(keys)
     }
 

@@ -1,5 +1,6 @@
 //! Drives engines: a thread, a channel, a slice of the store. Knows neither HTTP nor AWS codes.
 
+mod access;
 mod admin;
 pub mod at_rest;
 mod browser;
@@ -7,6 +8,7 @@ pub mod catalogue;
 pub mod checkpoints;
 pub mod cleanup;
 pub mod core;
+pub mod directory;
 mod driver;
 pub mod engine_time;
 pub mod free_space;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::at_rest::Rewrapped;
+use super::directory::AccessChange;
 use super::groups::ViewedGroups;
 use super::handle::{Change, Check, Pause, QueueInfo, Tags};
 use super::queue_stats::Glance;
@@ -37,6 +38,8 @@ pub enum Request {
         tags: Tags,
         /// Whether an existing one will do.
         check: Check,
+        /// The operator wants it: a name that was deleted a moment ago need not rest.
+        declared: bool,
         /// The queue.
         reply: Reply<Arc<QueueInfo>>,
     },
@@ -57,6 +60,13 @@ pub enum Request {
         change: Pause,
         /// The changed queue.
         reply: Reply<Arc<QueueInfo>>,
+    },
+    /// Change users and access keys: for the shard of the server's own rows.
+    Access {
+        /// What to change.
+        change: AccessChange,
+        /// When it is in force.
+        reply: Reply<()>,
     },
     /// Delete every queue of the shard, and whatever else belongs to clients.
     Reset {

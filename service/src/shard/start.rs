@@ -13,6 +13,7 @@ use super::browser::Browser;
 use super::catalogue::Catalogue;
 use super::checkpoints::Backups;
 use super::core::{CoreOptions, ShardCore};
+use super::directory::Directory;
 use super::driver::{Driver, spawn_compactor};
 use super::engine_time::EngineTime;
 use super::free_space::{FreeSpace, FreeSpaceOptions, Watch};
@@ -118,6 +119,14 @@ pub enum StartError {
     /// The store would not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A stored secret is sealed with another key, or damaged.
+    #[error("the secret of access key {id} cannot be opened: {why}")]
+    AccessKey {
+        /// Whose secret.
+        id: String,
+        /// Why not.
+        why: String,
+    },
     /// A master key is missing, or is another one.
     #[error("the messages of this server cannot be read. The key of {whose}: {error}")]
     Key {
@@ -298,6 +307,7 @@ impl Shards {
         let foundation = Foundation::lay(&*store, options.clock, options.accept_clock)?;
         let map = ShardMap::new(options.shards);
         let catalogue = Arc::new(Catalogue::default());
+        let directory = Arc::new(Directory::load(&*store, &options.keyring)?);
         let stats: Arc<[Arc<ShardStats>]> = (0..map.shards()).map(|_| Arc::default()).collect();
         let draining = Arc::new(AtomicBool::new(false));
         let stopping = Arc::new(AtomicBool::new(false));
@@ -315,6 +325,7 @@ impl Shards {
                 store: Arc::clone(&store),
                 time: Arc::clone(&foundation.time),
                 catalogue: Arc::clone(&catalogue),
+                directory: Arc::clone(&directory),
                 stats: Arc::clone(&stats),
                 sync: options.durability == DurabilityLevel::Fsync,
                 epoch: foundation.server.epoch,
@@ -362,6 +373,7 @@ impl Shards {
         let inner = Inner {
             map,
             catalogue,
+            directory,
             time: foundation.time,
             stats,
             mailboxes: senders,

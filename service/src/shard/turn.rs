@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::at_rest::Rewrapped;
 use super::core::ShardCore;
+use super::directory::Entries;
 use super::groups::ViewedGroups;
 use super::handle::QueueInfo;
 use super::queue_stats::Glance;
@@ -38,6 +39,8 @@ pub(super) struct Turn {
     pub(super) departures: Vec<Leaving>,
     /// What the catalogue will say after the commit.
     pub(super) published: Vec<(Slot, QueueKey, Option<Arc<QueueInfo>>)>,
+    /// What the directory will say after the commit.
+    pub(super) access: Option<Entries>,
     /// Generations that this turn gives up.
     pub(super) dead: Vec<(Slot, Generation)>,
     /// What to tell whom after the commit.
@@ -83,6 +86,7 @@ impl Turn {
             sync: false,
             departures: Vec::new(),
             published: Vec::new(),
+            access: None,
             dead: Vec::new(),
             answers: Vec::new(),
             unsynced: Vec::new(),
@@ -117,6 +121,9 @@ impl ShardCore {
             let more = std::iter::from_fn(|| published.next_if(|(next, ..)| *next == slot));
             let more = more.map(|(_, key, info)| (key, info));
             self.options.catalogue.publish(slot, std::iter::once((key, info)).chain(more));
+        }
+        if let Some(entries) = turn.access.take() {
+            self.options.directory.publish(entries);
         }
         for (slot, generation) in turn.dead.drain(..) {
             self.reclaim.bury(slot, generation, turn.boot);

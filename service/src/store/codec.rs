@@ -11,19 +11,22 @@ use serde::{Deserialize, Serialize};
 use super::keys::row_key;
 use super::reader::Reader;
 use super::values::{
-    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+    AccessKeyRow, DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+    UserRow,
 };
 use super::{Op, StoreError};
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
 use crate::model::message::MessageId;
-use crate::model::queue::{Generation, Paused, QueueId, QueueKey, Slot};
+use crate::model::policy::identity_policy::IdentityPolicy;
+use crate::model::queue::{AccountId, Generation, Paused, QueueId, QueueKey, Slot};
 use crate::model::rows::{
     DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead, MessageRow, Moved,
     Place, RowKey, Write,
 };
 use crate::model::task::{MoveTask, TaskFailure, TaskStatus};
 use crate::model::time::{Millis, Timestamp};
+use crate::model::user::{Owner, Policies, PolicyName, UserKey, UserName};
 
 /// A kind of value. The format of a version never changes; a new one reads the old one too.
 pub trait Value: Sized {
@@ -532,6 +535,87 @@ fn status_byte(status: TaskStatus) -> u8 {
         TaskStatus::Failed(TaskFailure::NoSuchQueue) => 4,
         TaskStatus::Failed(TaskFailure::UnknownSource) => 5,
         TaskStatus::Failed(TaskFailure::TookTooLong) => 6,
+    }
+}
+
+/// A user as JSON, for the reasons a queue is.
+#[derive(Serialize, Deserialize)]
+struct UserJson {
+    id: String,
+    created_at_ms: u64,
+    policies: BTreeMap<String, String>,
+}
+
+impl Value for UserRow {
+    const KIND: &'static str = "user";
+
+    fn size_hint(&self) -> usize {
+        512
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        let texts = self.policies.iter();
+        let json = UserJson {
+            id: self.id.clone(),
+            created_at_ms: self.created_at.0,
+            policies: texts.map(|(name, one)| (name.as_str().into(), one.text().into())).collect(),
+        };
+        let json = serde_json::to_vec(&json)
+            .expect("plain structs with text keys and no fallible serializer always serialize");
+        out.put_slice(&json);
+    }
+
+    fn read(reader: &mut Reader) -> Result<UserRow, StoreError> {
+        let json: UserJson = serde_json::from_slice(&reader.rest())
+            .map_err(|error| reader.corrupt(format_args!("{error}")))?;
+        let policy = |(name, text): (String, String)| {
+            Some((PolicyName::parse(&name)?, IdentityPolicy::stored(&text)?))
+        };
+        let policies: Option<Policies> = json.policies.into_iter().map(policy).collect();
+        let policies = policies.ok_or_else(|| reader.corrupt(format_args!("a policy is none")))?;
+        Ok(UserRow { id: json.id, created_at: Timestamp(json.created_at_ms), policies })
+    }
+}
+
+// The sealed secret is the rest.
+impl Value for AccessKeyRow {
+    const KIND: &'static str = "access key";
+
+    fn size_hint(&self) -> usize {
+        128 + self.sealed.len()
+    }
+
+    fn write(&self, out: &mut BytesMut) {
+        let user = self.owner.user();
+        let flags = u8::from(user.is_some())
+            | u8::from(self.active) << 1
+            | u8::from(self.last_used_at.is_some()) << 2;
+        out.put_u8(flags);
+        out.put_u64(self.created_at.0);
+        out.put_u64(self.last_used_at.unwrap_or_default().0);
+        put_text(out, self.owner.account().as_str());
+        if let Some(user) = user {
+            put_text(out, user.name.as_str());
+        }
+        out.put_slice(&self.sealed);
+    }
+
+    fn read(reader: &mut Reader) -> Result<AccessKeyRow, StoreError> {
+        let flags = reader.flags(0b111)?;
+        let created_at = reader.timestamp()?;
+        let last_used_at = Some(reader.timestamp()?).filter(|_| flags & 4 != 0);
+        let Some(account) = AccountId::parse(&reader.text()?) else {
+            return Err(reader.corrupt(format_args!("its account is none")));
+        };
+        let owner = match flags & 1 {
+            0 => Owner::Root(account),
+            _ => match UserName::parse(&reader.text()?) {
+                Some(name) => Owner::User(UserKey { account, name }),
+                None => return Err(reader.corrupt(format_args!("its user is none"))),
+            },
+        };
+        let (active, sealed) = (flags & 2 != 0, reader.rest());
+        Ok(AccessKeyRow { owner, active, created_at, last_used_at, sealed })
     }
 }
 

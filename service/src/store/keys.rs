@@ -18,6 +18,8 @@
 //! | `01` | slot 0, tag | [`ServerRow`] | at every start; when virtual time moves | never |
 //! | `02` | slot 0, tag, shard | [`TurnRow`] | by every commit of a shard, as its first change | never |
 //! | `03` | slot 0, tag | [`TransitKeyRow`] | at the first start with master keys of the operator's, and by a rotation | never |
+//! | `04` | slot 0, tag, account and name | [`UserRow`] | when a user is created or its policies change | with the user |
+//! | `05` | slot 0, tag, id | [`AccessKeyRow`] | when an access key is created, changed, used or rotated | with the key |
 //! | `10` | slot, tag, full name | [`QueueRow`] | by create, purge, a change of settings or tags, and a rotation | with the queue |
 //! | `11` | slot, tag, full name | [`TombstoneRow`] | when a queue is deleted | when the name is used again, or after the wait |
 //! | `12` | slot, tag, generation | [`DeadRow`] | by purge and queue deletion | when all of the generation's rows are gone |
@@ -31,7 +33,7 @@
 //! | `25` | slot, tag, generation, line seq, round | the group there | when a group joins the line | when it leaves or moves |
 //! | `26` | slot, tag, bucket, generation, scope, id | [`DedupRow`] | by a send with a deduplication id | with its bucket, five to ten minutes later |
 //!
-//! Full name: `account/region/name`, as text. The source of an outbox row is in its key (slot and
+//! Full name: `account/region/name`, as text; of a user `account/name`. The source of an outbox row is in its key (slot and
 //! queue id) and in its value (the ARN in `moved`). Deduplication rows put the bucket first, so
 //! that one range delete drops the bucket of all queues of a slot.
 //!
@@ -44,6 +46,8 @@
 //! [`ServerRow`]: super::values::ServerRow
 //! [`TurnRow`]: super::values::TurnRow
 //! [`TransitKeyRow`]: super::values::TransitKeyRow
+//! [`UserRow`]: super::values::UserRow
+//! [`AccessKeyRow`]: super::values::AccessKeyRow
 //! [`QueueRow`]: super::values::QueueRow
 //! [`TombstoneRow`]: super::values::TombstoneRow
 //! [`DeadRow`]: super::values::DeadRow
@@ -59,12 +63,15 @@ use crate::model::queue::{AccountId, Generation, QueueId, QueueKey, QueueName, R
 use crate::model::rows::{DedupBucket, DedupKey, Lane, LinePlace, Place, RowKey};
 use crate::model::task::TaskId;
 use crate::model::time::Timestamp;
+use crate::model::user::{UserKey, UserName};
 
 /// The kinds of rows in the space `State`, by the second byte of their key.
 mod tag {
     pub(super) const SERVER: u8 = 0x01;
     pub(super) const TURN: u8 = 0x02;
     pub(super) const TRANSIT_KEY: u8 = 0x03;
+    pub(super) const USER: u8 = 0x04;
+    pub(super) const ACCESS_KEY: u8 = 0x05;
     pub(super) const QUEUE: u8 = 0x10;
     pub(super) const TOMBSTONE: u8 = 0x11;
     pub(super) const DEAD: u8 = 0x12;
@@ -438,13 +445,48 @@ pub fn turns_range() -> KeyRange {
 
 /// What [`turn_key`] made a key of.
 pub fn parse_turn_key(key: &[u8]) -> Result<u16, StoreError> {
-    let mut parts = Parts { key, rest: key };
-    if parts.u8()? != 0 {
-        return Err(parts.corrupt());
-    }
-    parts.tag(tag::TURN)?;
+    let mut parts = server_row(key, tag::TURN)?;
     let shard = parts.u16()?;
     parts.end(shard)
+}
+
+/// The row of a user.
+pub fn user_key(user: &UserKey) -> Key {
+    let name = format!("{}/{}", user.account.as_str(), user.name.as_str());
+    Builder::state(Slot(0), tag::USER).bytes(name.as_bytes()).done()
+}
+
+/// All users.
+pub fn users_range() -> KeyRange {
+    under(Builder::state(Slot(0), tag::USER).done())
+}
+
+/// What [`user_key`] made a key of.
+pub fn parse_user_key(key: &[u8]) -> Result<UserKey, StoreError> {
+    let parts = server_row(key, tag::USER)?;
+    let user = std::str::from_utf8(parts.rest).ok().and_then(|text| {
+        let (account, name) = text.split_once('/')?;
+        Some(UserKey { account: AccountId::parse(account)?, name: UserName::parse(name)? })
+    });
+    user.ok_or_else(|| parts.corrupt())
+}
+
+/// The row of an access key.
+pub fn access_key_key(id: &str) -> Key {
+    Builder::state(Slot(0), tag::ACCESS_KEY).bytes(id.as_bytes()).done()
+}
+
+/// All access keys.
+pub fn access_keys_range() -> KeyRange {
+    under(Builder::state(Slot(0), tag::ACCESS_KEY).done())
+}
+
+/// What [`access_key_key`] made a key of.
+pub fn parse_access_key_key(key: &[u8]) -> Result<String, StoreError> {
+    let parts = server_row(key, tag::ACCESS_KEY)?;
+    let legal = parts.rest.iter().all(u8::is_ascii_alphanumeric) && !parts.rest.is_empty();
+    let id = std::str::from_utf8(parts.rest).ok().filter(|_| legal);
+    id.map(String::from).ok_or_else(|| parts.corrupt())
 }
 
 /// A key of the space `State`, taken apart.
@@ -456,6 +498,10 @@ pub enum StateKey {
     Turn(u16),
     /// Of the [`TransitKeyRow`](super::values::TransitKeyRow).
     TransitKey,
+    /// Of a [`UserRow`](super::values::UserRow).
+    User(UserKey),
+    /// Of an [`AccessKeyRow`](super::values::AccessKeyRow), by its id.
+    AccessKey(String),
     /// Of a [`QueueRow`](super::values::QueueRow).
     Queue(QueueKey),
     /// Of a [`TombstoneRow`](super::values::TombstoneRow).
@@ -480,6 +526,8 @@ pub fn parse_state_key(key: &[u8]) -> Result<(Slot, StateKey), StoreError> {
         tag::SERVER => parts.end(StateKey::Server)?,
         tag::TURN => StateKey::Turn(parse_turn_key(key)?),
         tag::TRANSIT_KEY => parts.end(StateKey::TransitKey)?,
+        tag::USER => StateKey::User(parse_user_key(key)?),
+        tag::ACCESS_KEY => StateKey::AccessKey(parse_access_key_key(key)?),
         tag::QUEUE => StateKey::Queue(parse_queue_key(key)?.1),
         tag::TOMBSTONE => StateKey::Tombstone(parse_tombstone_key(key)?.1),
         tag::DEAD => StateKey::Dead(parse_dead_key(key)?.1),
@@ -537,6 +585,16 @@ fn parse_full_name(text: &str) -> Option<QueueKey> {
         region: Region::parse(region)?,
         name: QueueName::parse(name).ok()?,
     })
+}
+
+/// What is behind the tag of a row that is the server's.
+fn server_row(key: &[u8], tag: u8) -> Result<Parts<'_>, StoreError> {
+    let mut parts = Parts { key, rest: key };
+    if parts.u8()? != 0 {
+        return Err(parts.corrupt());
+    }
+    parts.tag(tag)?;
+    Ok(parts)
 }
 
 fn parse_generation_key(tag: u8, key: &[u8]) -> Result<(Slot, Generation), StoreError> {

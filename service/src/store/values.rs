@@ -3,10 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use crate::model::attributes::QueueSettings;
 use crate::model::queue::{Generation, Paused, QueueId};
 use crate::model::rows::{DeliveryRow, MessageRow, Moved, Place};
 use crate::model::time::{Millis, Timestamp};
+use crate::model::user::{Owner, Policies};
 
 /// The server's own record: one per data folder.
 #[derive(Clone, PartialEq, Eq)]
@@ -103,4 +106,30 @@ pub struct OutboxRow {
     pub delivery: DeliveryRow,
     /// Where it comes from and why: becomes part of the target's row.
     pub moved: Moved,
+}
+
+/// A user. Its account and its name are in its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserRow {
+    /// `AIDA…`
+    pub id: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What it may do.
+    pub policies: Policies,
+}
+
+/// An access key. Its id is in its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessKeyRow {
+    /// Whose.
+    pub owner: Owner,
+    /// Requests may be signed with it.
+    pub active: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was used last, in real time.
+    pub last_used_at: Option<Timestamp>,
+    /// The secret, sealed with the server's key.
+    pub sealed: Bytes,
 }

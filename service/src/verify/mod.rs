@@ -5,12 +5,13 @@
 mod queue;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use crate::keyring::Keyring;
 use crate::keyring::data_key::{DataKey, KeyOwner};
 use crate::model::queue::{Generation, QueueKey, Slot};
+use crate::model::user::UserKey;
 use crate::shard::map::SLOTS;
 use crate::store::codec::decode;
 use crate::store::keys::transit_key;
@@ -71,6 +72,7 @@ struct Catalogue {
     queues: BTreeMap<Generation, (QueueKey, QueueRow, Reading)>,
     /// Purged or deleted, and not yet reclaimed.
     dead: Vec<Generation>,
+    users: BTreeSet<UserKey>,
 }
 
 impl Catalogue {

@@ -17,7 +17,8 @@ use crate::store::keys::{
 };
 use crate::store::payload::{decode_payload, is_sealed};
 use crate::store::values::{
-    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+    AccessKeyRow, DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+    UserRow,
 };
 use crate::store::{Key, Limit, Snapshot, Space, StoreError};
 
@@ -96,6 +97,16 @@ fn check_row(
         StateKey::Server => decodes::<ServerRow>(value)?,
         StateKey::Turn(_) => decodes::<TurnRow>(value)?,
         StateKey::TransitKey => decodes::<TransitKeyRow>(value)?,
+        StateKey::User(user) => {
+            decodes::<UserRow>(value)?;
+            catalogue.users.insert(user);
+        }
+        StateKey::AccessKey(id) => {
+            let row: AccessKeyRow = decode(value)?;
+            if row.owner.user().is_some_and(|user| !catalogue.users.contains(user)) {
+                report.fault(|| format!("access key {id}: no such user"));
+            }
+        }
         StateKey::Queue(name) => {
             let row: QueueRow = decode(value)?;
             check_queue(slot, name, row, keys.keyring, catalogue, report);

@@ -50,7 +50,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let app = App::new(&config, shards.clone());
         let stop = CancellationToken::new();
-        let served = tokio::spawn(server::serve(vec![listener], app, stop.clone()));
+        let served = tokio::spawn(server::serve(vec![listener], app, None, stop.clone()));
         Server { address, clock, shards, stop, served }
     }
 

@@ -1,9 +1,11 @@
 //! Shards, a store, clients and disasters in one thread, from one seed. A failure prints the seed;
-//! `make sim SEED=…` plays it again.
+//! `make sim SEED=…` plays it again, and `make sim SEED=1000..3000` plays all of these.
 
 mod auditor;
 mod client;
 mod world;
+
+use std::ops::Range;
 
 use world::World;
 
@@ -19,10 +21,18 @@ fn play(seed: u64, shards: &[usize]) -> u64 {
     world.finish()
 }
 
+/// `7`, or `7..9` for several.
+fn parse_seeds(text: &str) -> Range<u64> {
+    let number = |text: &str| -> u64 { text.parse().expect("a seed is a number") };
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => number(text)..number(text) + 1,
+    }
+}
+
 fn play_all(shards: &[usize]) {
-    let asked = std::env::var("STANCHION_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = asked.map_or(0..SEEDS, |seed| seed..seed + 1);
-    for seed in seeds {
+    let asked = std::env::var("STANCHION_SEED").ok().filter(|asked| !asked.is_empty());
+    for seed in asked.map_or(0..SEEDS, |asked| parse_seeds(&asked)) {
         let told = std::panic::catch_unwind(|| play(seed, shards));
         assert!(told.is_ok(), "seed {seed} with shards {shards:?}: make sim SEED={seed}");
     }

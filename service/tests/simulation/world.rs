@@ -365,8 +365,8 @@ impl World {
         });
         let (reply, _) = oneshot::channel();
         let settings = Box::new(settings);
-        let (tags, check) = (Default::default(), Box::new(|_: &_| Ok(())));
-        self.post(queue, Request::Create { key, settings, tags, check, reply });
+        let (tags, check, declared) = (Default::default(), Box::new(|_: &_| Ok(())), false);
+        self.post(queue, Request::Create { key, settings, tags, check, declared, reply });
     }
 
     fn apply(
@@ -401,6 +401,7 @@ impl World {
 
     fn read_answers(&mut self) {
         let now_ms = self.now_ms();
+        self.auditor.turn_begins();
         let pending = std::mem::take(&mut self.pending);
         for mut waiting in pending {
             match waiting.look() {
@@ -476,6 +477,7 @@ impl World {
                     store: Arc::new(self.store.clone()),
                     time: Arc::clone(&self.time),
                     catalogue: Arc::clone(&self.catalogue),
+                    directory: Arc::default(),
                     stats: Arc::clone(&self.stats),
                     sync: true,
                     epoch: foundation.server.epoch,

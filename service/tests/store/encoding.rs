@@ -14,19 +14,24 @@ use stanchion_service::model::fifo::{AttemptHash, DedupHash, GroupHash, Seq};
 use stanchion_service::model::message::{
     Attribute, AttributeValue, Attributes, Content, MessageId,
 };
+use stanchion_service::model::policy::identity_policy::IdentityPolicy;
 use stanchion_service::model::policy::queue_policy::QueuePolicy;
-use stanchion_service::model::queue::{Generation, Paused, QueueId, QueueKey, QueueKind, Slot};
+use stanchion_service::model::queue::{
+    AccountId, Generation, Paused, QueueId, QueueKey, QueueKind, Slot,
+};
 use stanchion_service::model::rows::{
     DedupBucket, DedupKey, DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead,
     MessageRow, Moved, Place, RowKey, Write,
 };
 use stanchion_service::model::task::{MoveTask, TaskFailure, TaskId, TaskStatus};
 use stanchion_service::model::time::{Millis, Timestamp};
+use stanchion_service::model::user::{Owner, PolicyName, UserKey, UserName};
 use stanchion_service::store::codec::{Value, decode, encode, encode_write};
 use stanchion_service::store::keys::{self, KeyRange, OutboxKey, TaskKey};
 use stanchion_service::store::payload::{decode_payload, encode_payload, sealed, unsealed};
 use stanchion_service::store::values::{
-    DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+    AccessKeyRow, DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
+    UserRow,
 };
 use stanchion_service::store::{Key, Op, StoreError};
 
@@ -268,6 +273,43 @@ prop_compose! {
 }
 
 /// It comes back; cut short anywhere or of another version it is corrupt, and nothing panics.
+fn user_key() -> UserKey {
+    let account = AccountId::parse("111122223333").unwrap();
+    UserKey { account, name: UserName::parse("jane@example.com").unwrap() }
+}
+
+fn owners() -> impl Strategy<Value = Owner> {
+    prop_oneof![Just(Owner::Root(user_key().account)), Just(Owner::User(user_key()))]
+}
+
+prop_compose! {
+    fn users()(
+        id in "AIDA[A-Z2-7]{17}",
+        created_at in timestamps(),
+        policies in btree_map("[a-z]{1,9}", "[a-z]{1,9}", 0..4),
+    ) -> UserRow {
+        let policy = |(name, action): (String, String)| {
+            let text = format!(
+                r#"{{"Statement":[{{"Effect":"Allow","Action":"sqs:{action}","Resource":"*"}}]}}"#
+            );
+            (PolicyName::parse(&name).unwrap(), IdentityPolicy::stored(&text).unwrap())
+        };
+        UserRow { id, created_at, policies: policies.into_iter().map(policy).collect() }
+    }
+}
+
+prop_compose! {
+    fn access_keys()(
+        owner in owners(),
+        active: bool,
+        created_at in timestamps(),
+        last_used_at in option::of(timestamps()),
+        sealed in payloads(),
+    ) -> AccessKeyRow {
+        AccessKeyRow { owner, active, created_at, last_used_at, sealed }
+    }
+}
+
 fn round_trip<V: Value + Debug + PartialEq>(value: V) -> Result<(), TestCaseError> {
     let bytes = encode(&value);
     let decoded: Result<V, StoreError> = decode(bytes.clone());
@@ -299,6 +341,8 @@ proptest! {
         queue in queues(),
         outbox in outbox_rows(),
         task in tasks(),
+        user in users(),
+        access_key in access_keys(),
         numbers: [u64; 3],
         epoch: u32,
         secret: [u8; 32],
@@ -315,6 +359,8 @@ proptest! {
         round_trip(queue)?;
         round_trip(outbox)?;
         round_trip(task)?;
+        round_trip(user)?;
+        round_trip(access_key)?;
         round_trip(ServerRow { epoch, secret, clock_offset: Millis(at) })?;
         round_trip(TurnRow { turn, synced_up_to, engine_time: Timestamp(at) })?;
         round_trip(TombstoneRow { deleted_at: Timestamp(at) })?;
@@ -362,6 +408,8 @@ proptest! {
         let _ = decode::<OutboxRow>(bytes.clone());
         let _ = decode::<MoveTask>(bytes.clone());
         let _ = decode_payload(bytes.clone(), Some(&Cipher::new(&[1; 32])));
+        let _ = decode::<UserRow>(bytes.clone());
+        let _ = decode::<AccessKeyRow>(bytes.clone());
         let _ = decode_payload(bytes.clone(), None);
         let _ = keys::parse_row_key(stanchion_service::store::Space::State, &bytes);
         let _ = keys::parse_queue_key(&bytes);
@@ -471,6 +519,13 @@ fn keys_that_are_no_rows_of_a_queue_come_back() {
     assert_eq!(keys::parse_turn_key(&key.bytes), Ok(u16::MAX));
     assert!(holds(&keys::turns_range(), &key));
     assert!(!holds(&keys::turns_range(), &keys::server_key()));
+    let key = keys::user_key(&user_key());
+    assert_eq!(keys::parse_user_key(&key.bytes), Ok(user_key()));
+    assert!(holds(&keys::users_range(), &key));
+    let key = keys::access_key_key("AKIAIOSFODNN7EXAMPLE");
+    assert_eq!(keys::parse_access_key_key(&key.bytes), Ok("AKIAIOSFODNN7EXAMPLE".into()));
+    assert!(holds(&keys::access_keys_range(), &key));
+    assert!(!holds(&keys::users_range(), &key));
 }
 
 #[test]
@@ -662,6 +717,22 @@ fn golden() -> String {
     let engine_time = Timestamp(1_700_000_005_000);
     let turn = TurnRow { turn: 10, synced_up_to: 9, engine_time };
     line("turn", keys::turn_key(0x0102), encode(&turn));
+    let policy = r#"{"Statement":[{"Effect":"Allow","Action":"sqs:*","Resource":"*"}]}"#;
+    let policy = IdentityPolicy::stored(policy).unwrap();
+    let user = UserRow {
+        id: "AIDACKCEVSQ6C2EXAMPLE".to_owned(),
+        created_at: Timestamp(1_700_000_007_000),
+        policies: BTreeMap::from([(PolicyName::parse("all").unwrap(), policy)]),
+    };
+    line("user", keys::user_key(&user_key()), encode(&user));
+    let access_key = AccessKeyRow {
+        owner: Owner::User(user_key()),
+        active: true,
+        created_at: Timestamp(1_700_000_008_000),
+        last_used_at: Some(Timestamp(1_700_000_009_000)),
+        sealed: Bytes::from_static(b"sealed"),
+    };
+    line("access key", keys::access_key_key("AKIAIOSFODNN7EXAMPLE"), encode(&access_key));
     lines
 }
 

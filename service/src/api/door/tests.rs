@@ -137,7 +137,8 @@ async fn no_action_is_open_to_who_may_do_nothing() {
     let world = World::new();
     world.queue(OWN, "there", "").await;
     let nobody = [Caller::anonymous(), user(OWN, ""), user(OTHER, "")];
-    for row in action::all() {
+    // Who may take a role is for the role to say as well: those actions have tests of their own.
+    for row in action::all().filter(|row| row.permission.scope != Scope::Role) {
         for caller in &nobody {
             for name in ["there", "missing"] {
                 let outcome = world.run(caller, row, some_input(OWN, name), None).await;

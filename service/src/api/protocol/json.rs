@@ -1,10 +1,12 @@
 //! AWS JSON 1.0. Source: facts sheet, 1.1 to 1.3.
 
+use memchr::{memchr, memchr2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::error_table;
 use crate::error::Error;
+use crate::limits::INPUT_VALUES_MAX;
 
 /// What an answer without bodies of messages fits into.
 const BODY_BYTES: usize = 1024;
@@ -26,7 +28,43 @@ pub fn decode<Input: DeserializeOwned>(body: &[u8]) -> Result<Input, Error> {
     if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
         return Err(Error::MalformedInput("Start of list found where not expected.".into()));
     }
+    if has_too_many_values(body) {
+        return Err(Error::MalformedInput("There are too many values.".into()));
+    }
     serde_json::from_slice(body).map_err(|error| Error::MalformedInput(explain(&error).into()))
+}
+
+/// Whether there are more values than any legal input has. Before each but the first stands a comma
+/// or a bracket.
+fn has_too_many_values(body: &[u8]) -> bool {
+    let is_start = |byte: &u8| matches!(byte, b',' | b'[' | b'{');
+    // So few at a time that their number is a byte, which the compiler makes vectors of.
+    let count = |part: &[u8]| -> usize {
+        let parts = part.chunks(u8::MAX.into());
+        parts.map(|part| usize::from(part.iter().map(|b| u8::from(is_start(b))).sum::<u8>())).sum()
+    };
+    // Nearly every body has few of these bytes, wherever they stand. Only in others texts are told
+    // from the rest.
+    if body.len() <= INPUT_VALUES_MAX || count(body) <= INPUT_VALUES_MAX {
+        return false;
+    }
+    let (mut values, mut rest) = (0, body);
+    while let Some(quote) = memchr(b'"', rest) {
+        values += count(&rest[..quote]);
+        rest = after_text(&rest[quote + 1..]);
+    }
+    values + count(rest) > INPUT_VALUES_MAX
+}
+
+/// What comes behind a text whose opening quote was read.
+fn after_text(mut rest: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', rest) {
+        if rest[at] == b'"' {
+            return &rest[at + 1..];
+        }
+        rest = rest.get(at + 2..).unwrap_or_default();
+    }
+    &[]
 }
 
 /// The body of an answer; empty for an action without output.
@@ -50,13 +88,14 @@ pub fn encode_error(error: &Error) -> Vec<u8> {
 
 /// What is wrong with a body, in the words of AWS where serde's can be translated.
 fn explain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let Some((found, expected)) = text
-        .strip_prefix("invalid type: ")
-        .filter(|_| error.is_data())
-        .and_then(|text| text.split_once(", expected "))
-    else {
+    if !error.is_data() {
         return "The request body is not valid JSON.".into();
+    }
+    let text = error.to_string();
+    let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
+    let types = text.strip_prefix("invalid type: ");
+    let Some((found, expected)) = types.and_then(|types| types.split_once(", expected ")) else {
+        return text.into();
     };
     let found = match found.split([' ', '`']).next() {
         Some("map") => return "Start of structure or map found where not expected.".into(),
@@ -121,12 +160,35 @@ mod tests {
             (r#"{"Number":1.5}"#,        "NUMBER_VALUE can not be converted to an Integer"),
             (r#"{"List":"a"}"#,          "STRING_VALUE can not be converted to a List"),
             (r#"{"Map":{"a":1}}"#,       "NUMBER_VALUE can not be converted to a String"),
+            (r#"{"Text":"a","Text":"b"}"#, "duplicate field `Text`"),
             (r#"[]"#,                    "Start of list found where not expected."),
             (r#"{"Text":"a"#,            "The request body is not valid JSON."),
             (r#"{"Text":"a"} x"#,        "The request body is not valid JSON."),
         ];
         for (body, text) in cases {
             assert_eq!(refusal(body), text, "{body}");
+        }
+    }
+
+    #[test]
+    fn values_are_counted_and_what_stands_in_texts_is_not() {
+        let list = |count: usize| format!(r#"{{"List":[{}]}}"#, vec![r#""""#; count].join(","));
+        // The object, its list, and the elements but the first.
+        assert!(decode::<Sample>(list(INPUT_VALUES_MAX - 1).as_bytes()).is_ok());
+        for body in [
+            list(INPUT_VALUES_MAX),
+            format!(r#"{{"Novelty":{}}}"#, "[".repeat(1 << 20)),
+            format!(r#"{{"Text":"{}","Novelty":{}}}"#, ",".repeat(9000), "[],".repeat(3000)),
+            format!(r#"{{"Text":"\\","Novelty":{}}}"#, "{},".repeat(3000)),
+        ] {
+            assert_eq!(refusal(&body), "There are too many values.", "{}", &body[..80]);
+        }
+        for text in [",".repeat(9000), r#"{\"[\\\"],"#.repeat(9000)] {
+            let sample: Sample = decode(format!(r#"{{"Text":"{text}"}}"#).as_bytes()).unwrap();
+            assert_eq!(sample.text.map(|text| text.matches(',').count()), Some(9000));
+        }
+        for torn in ["\"", "\\", "\"\\", "\"\\\""] {
+            assert!(decode::<Sample>(format!("{}{torn}", ",".repeat(9000)).as_bytes()).is_err());
         }
     }
 

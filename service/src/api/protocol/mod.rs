@@ -8,6 +8,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::query::answer::Dialect;
+use crate::api::action::Service;
 use crate::error::Error;
 
 /// The protocol of a request, and therefore of its answer.
@@ -17,6 +19,8 @@ pub enum Protocol {
     Json,
     /// AWS Query, answered in XML.
     Query,
+    /// AWS Query as STS answers it: in XML of a namespace of its own.
+    QueryOfSts,
     /// AWS Query of a client that accepts JSON.
     QueryInJson,
 }
@@ -41,6 +45,14 @@ impl Input {
 }
 
 impl Protocol {
+    /// The same, as a service answers it.
+    pub fn of(self, service: Service) -> Protocol {
+        match (self, service) {
+            (Protocol::Query, Service::Sts) => Protocol::QueryOfSts,
+            (protocol, _) => protocol,
+        }
+    }
+
     /// The body of the answer to an action.
     pub fn encode<Output: Serialize>(
         self,
@@ -50,7 +62,8 @@ impl Protocol {
     ) -> Result<Vec<u8>, Error> {
         match self {
             Protocol::Json => json::encode(output),
-            Protocol::Query => query::answer::xml(output, action, request_id),
+            Protocol::Query => query::answer::xml(Dialect::Sqs, output, action, request_id),
+            Protocol::QueryOfSts => query::answer::xml(Dialect::Sts, output, action, request_id),
             Protocol::QueryInJson => query::answer::json(output, action, request_id),
         }
     }
@@ -59,7 +72,8 @@ impl Protocol {
     pub fn encode_error(self, error: &Error, request_id: &str) -> Vec<u8> {
         match self {
             Protocol::Json => json::encode_error(error),
-            Protocol::Query => query::answer::xml_error(error, request_id),
+            Protocol::Query => query::answer::xml_error(Dialect::Sqs, error, request_id),
+            Protocol::QueryOfSts => query::answer::xml_error(Dialect::Sts, error, request_id),
             Protocol::QueryInJson => query::answer::json_error(error, request_id),
         }
     }
@@ -68,7 +82,7 @@ impl Protocol {
     pub fn content_type(self) -> &'static str {
         match self {
             Protocol::Json => json::CONTENT_TYPE,
-            Protocol::Query => query::answer::XML,
+            Protocol::Query | Protocol::QueryOfSts => query::answer::XML,
             Protocol::QueryInJson => query::answer::JSON,
         }
     }

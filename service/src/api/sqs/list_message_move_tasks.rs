@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Action;
+use super::list_queues::max_results;
 use super::move_task::{TaskHandle, not_found, queue};
 use crate::api::call::{Call, required};
 use crate::api::error_table;
@@ -58,16 +59,7 @@ impl Action for ListMessageMoveTasks {
 
     async fn run(self, call: &Call<'_>) -> Result<ListMessageMoveTasksOutput, Error> {
         let source = required(self.source_arn.as_deref(), "SourceArn")?;
-        let max = match self.max_results {
-            None => 1,
-            Some(given) => usize::try_from(given)
-                .ok()
-                .filter(|max| (1..=MOVE_TASKS_LISTED_MAX).contains(max))
-                .ok_or_else(|| {
-                    let reason = "Must be between 1 and 10, if provided.";
-                    Error::invalid("MaxResults", given, reason)
-                })?,
-        };
+        let max = max_results(self.max_results, MOVE_TASKS_LISTED_MAX, 1)?;
         let source = queue(call, source, "SourceArn", call.permission, &READ)?;
         let tasks = call.app.shards.list_move_tasks(&source.key, max).await.map_err(not_found)?;
         let results = tasks.into_iter().map(|(id, task)| entry(&source.key, id, &task)).collect();

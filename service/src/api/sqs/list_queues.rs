@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use crate::api::call::Call;
 use crate::error::Error;
-use crate::limits;
+use crate::limits::LIST_RESULTS_MAX;
 use crate::model::policy::actions::Permission;
 use crate::model::queue::QueueName;
 
@@ -65,16 +65,8 @@ pub struct Page {
 impl Page {
     /// `MaxResults` and `NextToken` of a listing of queues.
     pub fn parse(max_results: Option<i64>, next_token: Option<String>) -> Result<Page, Error> {
-        let max = match max_results {
-            None => limits::LIST_RESULTS_MAX,
-            Some(given) => usize::try_from(given)
-                .ok()
-                .filter(|max| (1..=limits::LIST_RESULTS_MAX).contains(max))
-                .ok_or_else(|| {
-                    let reason = "Must be between 1 and 1000, if provided.";
-                    Error::invalid("MaxResults", given, reason)
-                })?,
-        };
+        let wants_token = max_results.is_some();
+        let max = self::max_results(max_results, LIST_RESULTS_MAX, LIST_RESULTS_MAX)?;
         let read = |token: &str| {
             let name = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
             QueueName::parse(&name).ok()
@@ -86,7 +78,7 @@ impl Page {
                     Error::InvalidParameter("Invalid or expired next token.".into())
                 })?),
             };
-        Ok(Page { max, after, wants_token: max_results.is_some() })
+        Ok(Page { max, after, wants_token })
     }
 
     /// The token of the next page, given one name more than fits into this one, if there is one.
@@ -101,6 +93,16 @@ impl Page {
     pub fn token(after: &QueueName) -> String {
         URL_SAFE_NO_PAD.encode(after.as_str())
     }
+}
+
+/// `MaxResults` of any listing: from one to a maximum.
+pub fn max_results(given: Option<i64>, max: usize, default: usize) -> Result<usize, Error> {
+    let Some(given) = given else { return Ok(default) };
+    let legal = usize::try_from(given).ok().filter(|given| (1..=max).contains(given));
+    legal.ok_or_else(|| {
+        let reason = format!("Must be between 1 and {max}, if provided.");
+        Error::invalid("MaxResults", given, reason)
+    })
 }
 
 #[cfg(test)]
@@ -123,6 +125,15 @@ mod tests {
             (0..1001).map(|n| QueueName::parse(&format!("q{n:04}")).unwrap()).collect();
         assert_eq!(Page::parse(None, None).unwrap().next_token(names.iter()), None);
         assert!(Page::parse(Some(1000), None).unwrap().next_token(names.iter()).is_some());
+    }
+
+    #[test]
+    fn a_maximum_has_its_range() {
+        assert_eq!(max_results(None, 100, 10), Ok(10));
+        assert_eq!(max_results(Some(100), 100, 10), Ok(100));
+        for odd in [0, 101, -1, i64::MIN] {
+            assert!(max_results(Some(odd), 100, 10).is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -220,7 +220,9 @@ impl From<&Attribute> for AttributeInput {
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Blob, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(text).map_err(serde::de::Error::custom)?;
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|_| serde::de::Error::custom("A binary value is not in base64."))?;
         Ok(Blob(bytes.into()))
     }
 }

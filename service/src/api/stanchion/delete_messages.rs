@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::peek_messages::parse_max;
 use super::{Action, filter};
 use crate::api::call::Call;
+use crate::api::sqs::list_queues;
 use crate::error::Error;
 use crate::limits;
 use crate::model::message::MessageId;
@@ -62,7 +62,11 @@ pub(super) fn parse_errand(
     let filter = filter.ok_or_else(|| Error::missing("Filter"))?;
     Ok(Errand {
         filter: filter::parse(Some(filter))?,
-        max: parse_max(max_results, limits::ERRAND_MESSAGES_MAX, limits::ERRAND_MESSAGES_DEFAULT)?,
+        max: list_queues::max_results(
+            max_results,
+            limits::ERRAND_MESSAGES_MAX,
+            limits::ERRAND_MESSAGES_DEFAULT,
+        )?,
         token: next_token.filter(|token| !token.is_empty()),
         dry_run: dry_run.unwrap_or(false),
     })

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Action;
-use super::peek_messages::parse_max;
 use crate::api::call::Call;
+use crate::api::sqs::list_queues::max_results;
 use crate::error::Error;
 use crate::limits;
 use crate::model::message::MessageId;
@@ -55,7 +55,7 @@ impl Action for ListMessageGroups {
 
     async fn run(self, call: &Call<'_>) -> Result<ListMessageGroupsOutput, Error> {
         let queue = call.queue(self.queue_url.as_deref())?;
-        let max = parse_max(
+        let max = max_results(
             self.max_results,
             limits::GROUPS_RESULTS_MAX,
             limits::GROUPS_RESULTS_DEFAULT,

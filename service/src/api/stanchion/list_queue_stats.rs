@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Action;
-use super::peek_messages::parse_max;
 use crate::api::call::Call;
-use crate::api::sqs::list_queues::Page;
+use crate::api::sqs::list_queues::{Page, max_results};
 use crate::error::Error;
 use crate::limits;
 use crate::model::policy::actions::Permission;
@@ -59,7 +58,7 @@ impl Action for ListQueueStats {
     type Output = ListQueueStatsOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListQueueStatsOutput, Error> {
-        let max = parse_max(
+        let max = max_results(
             self.max_results,
             limits::QUEUE_STATS_RESULTS_MAX,
             limits::QUEUE_STATS_RESULTS_MAX,

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Action, filter};
 use crate::api::call::Call;
+use crate::api::sqs::list_queues::max_results;
 use crate::api::sqs::receive_message::{MessageOutput, parse_wait};
 use crate::error::Error;
 use crate::limits;
@@ -67,7 +68,7 @@ impl Action for PeekMessages {
         let peek = Peek {
             filter: filter::parse(self.filter)?,
             start: parse_start(self.start_from, self.next_token)?,
-            max: parse_max(
+            max: max_results(
                 self.max_results,
                 limits::PEEK_MESSAGES_MAX,
                 limits::PEEK_MESSAGES_DEFAULT,
@@ -125,16 +126,6 @@ fn parse_start(from: Option<String>, token: Option<String>) -> Result<Start, Err
     }
 }
 
-/// `MaxResults`: from one to a maximum.
-pub(super) fn parse_max(given: Option<i64>, max: usize, default: usize) -> Result<usize, Error> {
-    let Some(given) = given else { return Ok(default) };
-    let legal = usize::try_from(given).ok().filter(|given| (1..=max).contains(given));
-    legal.ok_or_else(|| {
-        let reason = format!("Must be between 1 and {max}, if provided.");
-        Error::invalid("MaxResults", given, reason)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,14 +141,5 @@ mod tests {
         assert_eq!(start(None, Some("t")), Ok(Start::Token("t".into())));
         assert!(start(Some("Now"), Some("t")).is_err());
         assert!(start(Some("now"), None).is_err());
-    }
-
-    #[test]
-    fn a_maximum_has_its_range() {
-        assert_eq!(parse_max(None, 100, 10), Ok(10));
-        assert_eq!(parse_max(Some(100), 100, 10), Ok(100));
-        for odd in [0, 101, -1, i64::MIN] {
-            assert!(parse_max(Some(odd), 100, 10).is_err(), "{odd}");
-        }
     }
 }

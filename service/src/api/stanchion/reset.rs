@@ -7,7 +7,8 @@ use crate::api::call::Call;
 use crate::error::Error;
 
 /// Deletes every queue of every account and everything in them, and makes the declared queues anew:
-/// as after a first start, for tests between cases. The clock and the checkpoints stay.
+/// as after a first start, for tests between cases. The clock, the checkpoints, and users with
+/// their access keys stay.
 #[derive(Debug, Deserialize)]
 pub struct Reset {}
 

@@ -17,10 +17,15 @@ use crate::model::policy::context::Context;
 use crate::model::policy::document::Document;
 use crate::model::policy::evaluate::{PolicyKind, Question, Resource, Verdict, decide};
 use crate::model::queue::AccountId;
+use crate::model::user::{UserKey, UserName};
 use crate::shard::handle::Tags;
 
 /// Policies of one identity that a call may give.
 const POLICIES_MAX: usize = 20;
+
+/// Bytes of what a call says about the circumstances: each of them may be held against every pattern
+/// in its policies.
+const CONTEXT_BYTES_MAX: usize = 2048;
 
 /// Says whether somebody may do something to a queue, and which statement decides. Nothing is done.
 #[derive(Debug, Deserialize)]
@@ -64,7 +69,7 @@ impl Action for SimulatePolicy {
         let permission = parse_action(required(self.action.as_deref(), "Action")?)?;
         let mut caller = match self.principal.as_deref().filter(|arn| !arn.is_empty()) {
             None => (*call.caller).clone(),
-            Some(arn) => Caller { identity: parse_principal(arn)?, ..Caller::anonymous() },
+            Some(arn) => known(call, parse_principal(arn)?, &queue.key.account),
         };
         if let Some(texts) = self.policies {
             if texts.len() > POLICIES_MAX {
@@ -78,7 +83,7 @@ impl Action for SimulatePolicy {
             caller.session_policy = Some(parse_policy("SessionPolicy", &text)?);
         }
         let policy = queue.settings.policy.as_ref().map(|policy| policy.document());
-        let given = Given { keys: self.context.unwrap_or_default(), tags: &queue.tags };
+        let given = Given { keys: parse_context(self.context)?, tags: &queue.tags };
         let decision = decide(&Question {
             caller: &caller,
             permission,
@@ -123,6 +128,42 @@ impl Context for Given<'_> {
     }
 }
 
+/// A principal with what is known of it: a user of the queue's account with its policies. What those
+/// of other accounts may do, their people do not tell.
+fn known(call: &Call<'_>, identity: Identity, of: &AccountId) -> Caller {
+    if let Identity::User { account, name, .. } = &identity
+        && account == of
+        && let Some(name) = UserName::parse(name)
+        && let Some(user) =
+            call.app.shards.directory().now().user(&UserKey { account: of.clone(), name })
+    {
+        return Caller { access_key_id: None, ..user.caller("") };
+    }
+    Caller { identity, ..Caller::anonymous() }
+}
+
+/// `Context`: values by their keys.
+fn parse_context(
+    given: Option<BTreeMap<String, Vec<String>>>,
+) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    let keys = given.unwrap_or_default();
+    let bytes: usize = keys
+        .iter()
+        .flat_map(|(key, values)| [key].into_iter().chain(values))
+        .map(String::len)
+        .sum();
+    match bytes {
+        ..=CONTEXT_BYTES_MAX => Ok(keys),
+        _ => Err(Error::InvalidParameter(
+            format!(
+                "Value for parameter Context is invalid. Reason: Must have at most \
+                 {CONTEXT_BYTES_MAX} bytes."
+            )
+            .into(),
+        )),
+    }
+}
+
 /// What an action on a queue needs: `SendMessage`, or with its service, as policies have it.
 fn parse_action(text: &str) -> Result<Permission, Error> {
     let (service, name) = match text.split_once(':') {
@@ -134,7 +175,7 @@ fn parse_action(text: &str) -> Result<Permission, Error> {
     };
     let of_a_queue = |permission: &Permission| {
         let is_list = *permission == Permission::sqs("ListQueues");
-        !is_list && !matches!(permission.scope, Scope::Account | Scope::Server)
+        !is_list && !matches!(permission.scope, Scope::Account | Scope::Server | Scope::Role)
     };
     action::all()
         .filter(|row| row.name.eq_ignore_ascii_case(name))
@@ -185,6 +226,17 @@ fn parse_policy(name: &'static str, text: &str) -> Result<Arc<Document>, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_context_is_short() {
+        let context = |value: String| {
+            parse_context(Some(BTreeMap::from([("aws:UserAgent".into(), vec![value])])))
+        };
+        let room = CONTEXT_BYTES_MAX - "aws:UserAgent".len();
+        assert!(context("x".repeat(room)).is_ok());
+        assert!(context("x".repeat(room + 1)).is_err());
+        assert_eq!(parse_context(None), Ok(BTreeMap::new()));
+    }
 
     #[test]
     fn an_action_is_named_with_or_without_its_service() {

@@ -58,10 +58,11 @@ impl Verifier {
         check_time(&signature, Moment::of(now))?;
         let region = self.check_scope(&signature, service)?;
         check_signed_headers(request, &signature)?;
-        let credentials = self.find(&signature, now)?;
+        let (source, credentials) = self.find(&signature, now)?;
         let key = self.keys.get(&signature.credential, signature.at, &credentials.secret);
         check_signature(request, &signature, &key)?;
         self.keys.keep(&signature.credential, &key);
+        source.note_use(signature.credential.access_key_id(), now);
         Ok(Some(Verified { caller: credentials.caller, region }))
     }
 
@@ -83,13 +84,19 @@ impl Verifier {
         }
     }
 
-    fn find(&self, signature: &Signature<'_>, now: Duration) -> Result<Credentials, Error> {
+    /// The credentials of the key, and whose key it is.
+    fn find(
+        &self,
+        signature: &Signature<'_>,
+        now: Duration,
+    ) -> Result<(&dyn CredentialSource, Credentials), Error> {
         let (key, token) = (signature.credential.access_key_id(), signature.token.as_deref());
-        let found = self.sources.iter().find_map(|source| source.find(key, token, now));
+        let found =
+            self.sources.iter().find_map(|source| Some((&**source, source.find(key, token, now)?)));
         match found {
-            Some(Ok(credentials)) => Ok(credentials),
-            Some(Err(NoCredentials::Expired)) => Err(Error::ExpiredToken),
-            Some(Err(NoCredentials::Unknown)) | None => Err(Error::InvalidClientTokenId),
+            Some((source, Ok(credentials))) => Ok((source, credentials)),
+            Some((_, Err(NoCredentials::Expired))) => Err(Error::ExpiredToken),
+            Some((_, Err(NoCredentials::Unknown))) | None => Err(Error::InvalidClientTokenId),
         }
     }
 }

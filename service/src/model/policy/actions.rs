@@ -27,6 +27,8 @@ pub enum Scope {
     Account,
     /// The server with all its accounts: only identities of the server's own account have it.
     Server,
+    /// A role. The role says who may take it; policies of identities, who of them does.
+    Role,
 }
 
 /// Every permission of Amazon SQS, in the order of their names.
@@ -88,6 +90,11 @@ impl Permission {
     /// What an action of our own does to the server.
     pub const fn server(name: &'static str) -> Permission {
         Permission { service: "stanchion", name, scope: Scope::Server }
+    }
+
+    /// What an action of STS does with a role.
+    pub const fn role(name: &'static str) -> Permission {
+        Permission { service: "sts", name, scope: Scope::Role }
     }
 
     /// Whether it is not one of AWS.

@@ -36,6 +36,13 @@ pub enum Resource<'a> {
     },
     /// Whatever an account owns: `*`.
     All(&'a AccountId),
+    /// Something else, as far as an account has a say in what its own people do with it.
+    Other {
+        /// The account.
+        account: &'a AccountId,
+        /// What it is.
+        arn: &'a str,
+    },
 }
 
 /// The answer, and what it rests on.
@@ -90,7 +97,7 @@ pub fn decide<'a>(question: &Question<'a>) -> Decision<'a> {
     let Question { caller, permission, resource, .. } = *question;
     let (owner, queue_policy) = match resource {
         Resource::Queue { key, policy } => (&key.account, policy),
-        Resource::All(account) => (account, None),
+        Resource::All(account) | Resource::Other { account, .. } => (account, None),
     };
     let is_own = caller.account() == Some(owner);
     let is_root = matches!(caller.identity, Identity::Root(_));
@@ -105,6 +112,7 @@ pub fn decide<'a>(question: &Question<'a>) -> Decision<'a> {
         arn: match resource {
             Resource::Queue { key, .. } => key.arn(),
             Resource::All(_) => "*".into(),
+            Resource::Other { arn, .. } => arn.into(),
         },
     };
     let identity = asked.look_at(PolicyKind::Identity, caller.policies.iter().map(|one| &**one));
@@ -120,7 +128,7 @@ pub fn decide<'a>(question: &Question<'a>) -> Decision<'a> {
     let queue_may_give = match permission.scope {
         Scope::Shared => true,
         Scope::Owner => is_own,
-        Scope::Operator | Scope::Account | Scope::Server => false,
+        Scope::Operator | Scope::Account | Scope::Server | Scope::Role => false,
     };
     let queue_allows = queue.allows.filter(|_| queue_may_give);
     let identity_allows = is_root || identity.allows.is_some();

@@ -24,6 +24,15 @@ impl Document {
         let distinct = sids.iter().enumerate().all(|(at, sid)| !sids[..at].contains(sid));
         (distinct && !statements.is_empty()).then_some(Document { version, id, statements })
     }
+
+    /// A policy of a role or a session, which says what they may do; `None` where it is none. Who may
+    /// is not for it to say.
+    pub fn of_identity(text: &str) -> Option<Document> {
+        let is_whose = |document: &Document| {
+            document.statements.iter().all(|statement| statement.principals.is_none())
+        };
+        Document::parse(text).filter(is_whose)
+    }
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@
 
 /// A part of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     Char(char),
     /// `?`
     One,
@@ -16,7 +16,7 @@ pub(super) enum Piece {
 pub(super) type Reading = fn(char) -> Piece;
 
 /// `*` and `?` are wildcards.
-pub(super) fn wild(c: char) -> Piece {
+pub(crate) fn wild(c: char) -> Piece {
     match c {
         '*' => Piece::Many,
         '?' => Piece::One,
@@ -34,7 +34,7 @@ impl Piece {
 }
 
 /// Whether characters are the same.
-pub(super) fn exactly(a: char, b: char) -> bool {
+pub(crate) fn exactly(a: char, b: char) -> bool {
     a == b
 }
 
@@ -44,7 +44,7 @@ pub(super) fn ignoring_case(a: char, b: char) -> bool {
 }
 
 /// Whether all of `text` is as the pattern says.
-pub(super) fn matches(
+pub(crate) fn matches(
     pattern: impl Iterator<Item = Piece> + Clone,
     text: &str,
     same: fn(char, char) -> bool,

@@ -1,5 +1,6 @@
 //! What a shard promises, shown on a store in memory with a clock that stands still.
 
+mod access;
 mod at_rest;
 mod due;
 mod moves;

@@ -34,6 +34,7 @@ fn the_check_decides_whether_an_existing_queue_is_the_answer() {
         settings: Box::new(QueueSettings::new(QueueKind::Standard)),
         tags: Default::default(),
         check,
+        declared: false,
         reply,
     };
     assert_eq!(world.ask("q", |reply| create(Box::new(|_| Ok(())), reply)), Ok(first));
@@ -212,6 +213,7 @@ fn a_queue_can_be_deleted_and_created_again_a_thousand_times_even_in_one_turn() 
             settings: Box::new(QueueSettings::new(QueueKind::Standard)),
             tags: Default::default(),
             check: Box::new(|_| Err(Error::QueueDeletedRecently)),
+            declared: false,
             reply,
         };
         world.step(0, vec![delete, create]).unwrap();

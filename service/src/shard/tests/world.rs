@@ -139,6 +139,7 @@ impl World {
                     store: Arc::new(self.store.clone()),
                     time: Arc::clone(&foundation.time),
                     catalogue: Arc::clone(&self.catalogue),
+                    directory: Arc::default(),
                     stats: Arc::clone(&self.stats),
                     sync: true,
                     epoch: foundation.server.epoch,
@@ -224,6 +225,7 @@ impl World {
             settings: Box::new(settings),
             tags: Tags::new(),
             check: Box::new(|_| Ok(())),
+            declared: false,
             reply,
         })
     }

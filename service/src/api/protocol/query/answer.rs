@@ -18,16 +18,33 @@ pub const XML: &str = "text/xml";
 /// Of answers in JSON.
 pub const JSON: &str = "application/json";
 
-const NAMESPACE: &str = "http://queue.amazonaws.com/doc/2012-11-05/";
+/// Whose XML it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Of Amazon SQS.
+    Sqs,
+    /// Of the Security Token Service, whose errors have no details.
+    Sts,
+}
+
+impl Dialect {
+    fn namespace(self) -> &'static str {
+        match self {
+            Dialect::Sqs => "http://queue.amazonaws.com/doc/2012-11-05/",
+            Dialect::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
+        }
+    }
+}
 
 /// The answer to an action, in XML.
 pub fn xml<Output: Serialize>(
+    dialect: Dialect,
     output: &Output,
     action: &str,
     request_id: &str,
 ) -> Result<Vec<u8>, Error> {
     let output = Tree::of(output)?;
-    document(&format!("{action}Response"), |writer| {
+    document(dialect, &format!("{action}Response"), |writer| {
         if output != Tree::Nothing {
             write_value(writer, action, &format!("{action}Result"), &output)?;
         }
@@ -36,14 +53,17 @@ pub fn xml<Output: Serialize>(
 }
 
 /// An error, in XML.
-pub fn xml_error(error: &Error, request_id: &str) -> Vec<u8> {
+pub fn xml_error(dialect: Dialect, error: &Error, request_id: &str) -> Vec<u8> {
     let row = error_table::row(error);
-    let written = document("ErrorResponse", |writer| {
+    let written = document(dialect, "ErrorResponse", |writer| {
         element(writer, "Error", |writer| {
             text(writer, "Type", row.fault())?;
             text(writer, "Code", row.query_code)?;
             text(writer, "Message", &error_table::query_text(error))?;
-            writer.create_element("Detail").write_empty().map(drop)
+            match dialect {
+                Dialect::Sqs => writer.create_element("Detail").write_empty().map(drop),
+                Dialect::Sts => Ok(()),
+            }
         })?;
         text(writer, "RequestId", request_id)
     });
@@ -84,13 +104,14 @@ type Xml = Writer<Vec<u8>>;
 
 /// A document whose root holds what `content` writes.
 fn document(
+    dialect: Dialect,
     root: &str,
     content: impl FnOnce(&mut Xml) -> io::Result<()>,
 ) -> Result<Vec<u8>, Error> {
     let mut writer = Writer::new(Vec::new());
     let write = || {
         writer.write_event(Event::Decl(BytesDecl::new("1.0", None, None)))?;
-        let root = writer.create_element(root).with_attribute(("xmlns", NAMESPACE));
+        let root = writer.create_element(root).with_attribute(("xmlns", dialect.namespace()));
         root.write_inner_content(content).map(drop)
     };
     write().map_err(odd)?;

@@ -5,10 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::input;
 use crate::error::Error;
+use crate::limits::INPUT_VALUES_MAX;
 use crate::model::queue::{AccountId, QueueName};
-
-/// More parameters than any legal request has: ten messages with ten attributes each.
-const PARAMETERS_MAX: usize = 2048;
 
 /// Actions whose input has no `QueueUrl`: they are for the root path.
 const WITHOUT_QUEUE: [&str; 6] = [
@@ -33,7 +31,7 @@ impl Form {
         let mut pairs = Vec::new();
         let parts = [body, target.as_bytes()].into_iter().flat_map(|text| text.split(is(b'&')));
         for pair in parts.filter(|pair| !pair.is_empty()) {
-            if pairs.len() == PARAMETERS_MAX {
+            if pairs.len() == INPUT_VALUES_MAX {
                 return Err(Error::MalformedQueryString("There are too many parameters.".into()));
             }
             let mut halves = pair.splitn(2, is(b'='));
@@ -51,6 +49,11 @@ impl Form {
     /// The action's name; [`Error::MissingAction`] where there is none.
     pub fn action(&self) -> Result<&str, Error> {
         self.get("Action").ok_or(Error::MissingAction)
+    }
+
+    /// Which version of which service's API is meant, if it is said.
+    pub fn version(&self) -> Option<&str> {
+        self.get("Version")
     }
 
     /// Takes the queue from the path, unless a parameter names it, and checks that the path can
@@ -130,8 +133,8 @@ mod tests {
             assert!(matches!(error, Error::MalformedQueryString(_)), "{odd}");
         }
         assert!(Form::read(b"A=\xff", "").is_err());
-        assert!(Form::read("a&".repeat(PARAMETERS_MAX).as_bytes(), "").is_ok());
-        assert!(Form::read("a&".repeat(PARAMETERS_MAX + 1).as_bytes(), "").is_err());
+        assert!(Form::read("a&".repeat(INPUT_VALUES_MAX).as_bytes(), "").is_ok());
+        assert!(Form::read("a&".repeat(INPUT_VALUES_MAX + 1).as_bytes(), "").is_err());
     }
 
     #[test]
