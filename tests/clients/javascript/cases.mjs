@@ -80,7 +80,9 @@ async function get(QueueUrl, Action, parameters = {}) {
   const headers = { host: `${hostname}:${port}` };
   const request = { method: "GET", protocol, hostname, port, path, query, headers };
   const signed = await signer.presign(request, { expiresIn: 60 });
-  const answer = await fetch(`${QueueUrl}?${new URLSearchParams(signed.query)}`);
+  // Not `URLSearchParams`: it writes a blank as a plus, which is signed as a plus.
+  const pairs = Object.entries(signed.query).map((pair) => pair.map(encodeURIComponent).join("="));
+  const answer = await fetch(`${QueueUrl}?${pairs.join("&")}`);
   const text = await answer.text();
   const element = (name) => text.match(new RegExp(`<${name}>([^<]*)</${name}>`))?.[1];
   return { status: answer.status, element };
