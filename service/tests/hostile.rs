@@ -81,6 +81,11 @@ proptest! {
     }
 
     #[test]
+    fn signature(bytes in nearly(files("signature"))) {
+        targets::signature(&bytes);
+    }
+
+    #[test]
     fn rows(bytes in nearly(stored())) {
         targets::rows(&bytes);
     }
@@ -109,7 +114,8 @@ fn the_seeds_are_what_they_seem() {
     let opens =
         |seed: &Vec<u8>| sessions.open(&String::from_utf8_lossy(seed), Duration::ZERO).is_ok();
     assert!(files("jwt").iter().any(opens));
-    for target in ["json", "query", "policy"] {
+    assert!(files("signature").iter().all(|seed| targets::signature(seed)));
+    for target in ["json", "query", "policy", "signature"] {
         assert!(!files(target).is_empty(), "{target}");
     }
 }

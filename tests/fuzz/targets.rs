@@ -4,9 +4,11 @@
 
 #![allow(dead_code, reason = "a program of cargo fuzz calls one of them")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use stanchion_service::api::protocol::query::Form;
 use stanchion_service::api::protocol::{Input, Protocol};
@@ -18,8 +20,12 @@ use stanchion_service::api::sqs::send_message_batch::SendMessageBatch;
 use stanchion_service::api::sqs::untag_queue::UntagQueue;
 use stanchion_service::api::sts::assume_role::AssumeRole;
 use stanchion_service::api::sts::assume_role_with_web_identity::AssumeRoleWithWebIdentity;
+use stanchion_service::auth::credentials::Secret;
 use stanchion_service::auth::jwks::KeySet;
+use stanchion_service::auth::root::{RootKey, RootSource};
 use stanchion_service::auth::session_token::SigningKeys;
+use stanchion_service::auth::signature::Request;
+use stanchion_service::auth::signature::verify::Verifier;
 use stanchion_service::error::Error;
 use stanchion_service::model::caller::Caller;
 use stanchion_service::model::fifo::GroupHash;
@@ -28,7 +34,7 @@ use stanchion_service::model::policy::context::Context;
 use stanchion_service::model::policy::evaluate::{Question, Resource, decide};
 use stanchion_service::model::policy::identity_policy::IdentityPolicy;
 use stanchion_service::model::policy::queue_policy::QueuePolicy;
-use stanchion_service::model::queue::{QueueId, QueueKey, Slot};
+use stanchion_service::model::queue::{AccountId, QueueId, QueueKey, Slot};
 use stanchion_service::model::receipt::ReceiptKey;
 use stanchion_service::model::rows::{DedupRow, DeliveryRow, GroupRow, HintRow, MessageRow};
 use stanchion_service::model::task::MoveTask;
@@ -93,6 +99,49 @@ pub(crate) fn receipt(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     if let Ok(handle) = key.open(&text, Slot(0), QueueId(0)) {
         assert_eq!(key.seal(&handle), text, "a handle has one spelling");
+    }
+}
+
+/// The bodies of the signed requests among the seeds: nobody else has the secret.
+const SIGNED_BODIES: [&[u8]; 2] = [b"{\"QueueName\":\"MyQueue\"}", b""];
+
+/// A request with a signature: a line with its method and its target, lines of headers, an empty line
+/// and the body. Answers whether the signature is good.
+pub(crate) fn signature(bytes: &[u8]) -> bool {
+    let end = bytes.windows(2).position(|two| two == b"\n\n").unwrap_or(bytes.len());
+    let body = bytes.get(end + 2..).unwrap_or_default();
+    let mut lines = bytes[..end].split(|byte| *byte == b'\n');
+    let first = String::from_utf8_lossy(lines.next().unwrap_or_default()).into_owned();
+    let (method, target) = first.split_once(' ').unwrap_or((&first, "/"));
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut headers = HeaderMap::new();
+    for line in lines.take(100) {
+        let at = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = (&line[..at], line.get(at + 1..).unwrap_or_default());
+        let name = HeaderName::from_bytes(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.trim_ascii())) {
+            headers.append(name, value);
+        }
+    }
+    let account = AccountId::parse("111122223333").expect("twelve digits");
+    let key = RootKey {
+        access_key_id: "AKIDEXAMPLE".into(),
+        secret: Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".into()),
+    };
+    let verifier = Verifier::new(vec![Arc::new(RootSource::new(key, account))], None);
+    let request = Request { method, path, query, headers: &headers, authority: None, body };
+    // 2026-01-15, noon.
+    match verifier.verify(&request, "sqs", Duration::from_secs(1_768_478_400)) {
+        Ok(Some(_)) => {
+            assert!(SIGNED_BODIES.contains(&body), "nobody has signed this");
+            true
+        }
+        Ok(None) => false,
+        Err(error) => {
+            check_refusal(Protocol::Query, &error);
+            check_refusal(Protocol::Json, &error);
+            false
+        }
     }
 }
 

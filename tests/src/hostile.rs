@@ -193,7 +193,7 @@ const HEADERS: [&str; 12] = [
     "x-forwarded-host",
 ];
 
-const HEADER_VALUES: [&[u8]; 12] = [
+const HEADER_VALUES: [&[u8]; 14] = [
     b"",
     b"application/json",
     b"application/x-amz-json-1.0",
@@ -202,6 +202,8 @@ const HEADER_VALUES: [&[u8]; 12] = [
     b"Stanchion.GetServerInfo",
     b"AWS4-HMAC-SHA256 Credential=////, SignedHeaders=, Signature=",
     b"AWS4-HMAC-SHA256 Credential=a/b/eu-west-1/sqs/aws4_request",
+    b"AWS4-HMAC-SHA256 Credential=,Credential=/,=,,SignedHeaders=;;;,Signature",
+    b"20260230T256199Z",
     b"Root=1-5e3d83c1-e6a0db58",
     b"for=\"[::1]\";host=\"\xff\xfe\";proto=gopher",
     b"gzip, chunked, \x80\x81",

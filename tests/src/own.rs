@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Root's key, by its id and its secret.
-pub const ROOT: (&str, &str) = ("ROOTOFTHETESTS", "a secret of forty characters, more or less");
+pub const ROOT: (&str, &str) = ("ROOTOFTHETESTS", "aSecretOfFortyCharactersMoreOrLessForRoot");
 
 /// A file with root's key, which a server is told of with `--root-credentials-file`.
 ///

@@ -1,10 +1,11 @@
 //! One server process: start, wait until it is ready, kill, start again on the same folder.
 
 use std::{
+    ffi::OsString,
     fmt::Write as _,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, mpsc},
     thread,
@@ -14,11 +15,19 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tempfile::TempDir;
 
-use crate::{binary, brittle_disk::BrittleDisk, http};
+use crate::{binary, brittle_disk::BrittleDisk, http, sdk};
 
 /// How long anything a healthy server does promptly may take on a busy machine. Only a failing test
 /// waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+const ROOT_KEY_VARIABLE: &str = "STANCHION_ROOT_ACCESS_KEY_ID";
+const ROOT_SECRET_VARIABLE: &str = "STANCHION_ROOT_SECRET_ACCESS_KEY";
+
+/// Root's key as a server takes it from its environment.
+pub fn root_key() -> Vec<(&'static str, OsString)> {
+    vec![(ROOT_KEY_VARIABLE, sdk::ROOT_KEY.into()), (ROOT_SECRET_VARIABLE, sdk::ROOT_SECRET.into())]
+}
 
 /// A running `stanchiond`. Dropped, it is killed, and its folder removed; when the test is failing,
 /// its output is shown.
@@ -26,7 +35,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Server {
     folder: Arc<TempDir>,
     args: Vec<String>,
-    preload: Option<PathBuf>,
+    env: Vec<(&'static str, OsString)>,
     child: Child,
     endpoint: Endpoint,
     output: Output,
@@ -66,9 +75,30 @@ impl Server {
         })
     }
 
+    /// A server that root's key of [`sdk`](crate::sdk) is given to: every request must be signed.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_signed(args: &[&str]) -> Server {
+        let folder = TempDir::new().expect("a scratch folder can be made");
+        Server::try_start_with_env(Arc::new(folder), args, root_key())
+            .unwrap_or_else(|refused| panic!("no start: {}\n{}", refused.status, refused.output))
+    }
+
     /// A server on `folder`, with further arguments; [`Refused`] when it ends by itself.
     pub fn try_start(folder: Arc<TempDir>, args: &[&str]) -> Result<Server, Refused> {
-        Server::launch(folder, args, None)
+        Server::try_start_with_env(folder, args, Vec::new())
+    }
+
+    /// The same, with further variables in its environment.
+    pub fn try_start_with_env(
+        folder: Arc<TempDir>,
+        args: &[&str],
+        env: Vec<(&'static str, OsString)>,
+    ) -> Result<Server, Refused> {
+        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
+        let (child, endpoint, output) = launch(folder.path(), &args, &env)?;
+        Ok(Server { folder, args, env, child, endpoint, output })
     }
 
     /// A server on an empty folder whose syncs can be made to fail.
@@ -77,18 +107,9 @@ impl Server {
     /// When it does not start.
     pub fn start_on(disk: &BrittleDisk) -> Server {
         let folder = TempDir::new().expect("a scratch folder can be made");
-        Server::launch(Arc::new(folder), &[], Some(disk.library()))
+        let env = vec![("LD_PRELOAD", disk.library().into())];
+        Server::try_start_with_env(Arc::new(folder), &[], env)
             .unwrap_or_else(|refused| panic!("no start: {}\n{}", refused.status, refused.output))
-    }
-
-    fn launch(
-        folder: Arc<TempDir>,
-        args: &[&str],
-        preload: Option<PathBuf>,
-    ) -> Result<Server, Refused> {
-        let args: Vec<String> = args.iter().map(ToString::to_string).collect();
-        let (child, endpoint, output) = launch(folder.path(), &args, preload.as_deref())?;
-        Ok(Server { folder, args, preload, child, endpoint, output })
     }
 
     /// Starts again on the same folder with the same arguments, on a new port, after
@@ -99,10 +120,8 @@ impl Server {
     pub fn start_again(&mut self) {
         let ended = self.child.try_wait().expect("the server is our child");
         assert!(ended.is_some(), "the server still runs");
-        let (child, endpoint, output) =
-            launch(self.folder.path(), &self.args, self.preload.as_deref()).unwrap_or_else(
-                |refused| panic!("no restart: {}\n{}", refused.status, refused.output),
-            );
+        let (child, endpoint, output) = launch(self.folder.path(), &self.args, &self.env)
+            .unwrap_or_else(|refused| panic!("no restart: {}\n{}", refused.status, refused.output));
         (self.child, self.endpoint, self.output) = (child, endpoint, output);
     }
 
@@ -205,7 +224,7 @@ impl Drop for Server {
 fn launch(
     folder: &Path,
     args: &[String],
-    preload: Option<&Path>,
+    env: &[(&str, OsString)],
 ) -> Result<(Child, Endpoint, Output), Refused> {
     let mut child = Command::new("sh")
         // A write beyond the limit of `fail_writes` is to fail rather than to end the process.
@@ -215,7 +234,9 @@ fn launch(
         .arg(folder)
         .args(["--listen", "127.0.0.1:0"])
         .args(args)
-        .envs(preload.map(|library| ("LD_PRELOAD", library)))
+        .env_remove(ROOT_KEY_VARIABLE)
+        .env_remove(ROOT_SECRET_VARIABLE)
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

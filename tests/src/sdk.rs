@@ -16,6 +16,13 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore, rustls_provi
 
 use crate::Server;
 
+/// The access key that servers which ask for one are started with, and all clients have: the others
+/// do not look at it.
+pub const ROOT_KEY: &str = "AKIAROOTOFTHETESTS00";
+
+/// Its secret.
+pub const ROOT_SECRET: &str = "root/of+the/tests+0123456789abcdefghijkl";
+
 /// What the service said no with.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -34,7 +41,12 @@ pub fn client(server: &Server) -> Client {
 
 /// The same, for whatever listens at an endpoint.
 pub fn client_at(endpoint: &str) -> Client {
-    client_over(aws_smithy_http_client::Builder::new().build_http(), endpoint)
+    client_with(endpoint, Credentials::new(ROOT_KEY, ROOT_SECRET, None, None, "tests"))
+}
+
+/// The same, with another key.
+pub fn client_with(endpoint: &str, credentials: Credentials) -> Client {
+    client_over(aws_smithy_http_client::Builder::new().build_http(), endpoint, credentials)
 }
 
 /// The same, over TLS, for a server with a certificate of an authority (PEM).
@@ -48,15 +60,16 @@ pub fn client_trusting(authority: &str, server: &Server) -> Client {
         .tls_provider(Provider::Rustls(CryptoMode::Ring))
         .tls_context(context)
         .build_https();
-    client_over(http, &server.url())
+    let credentials = Credentials::new(ROOT_KEY, ROOT_SECRET, None, None, "tests");
+    client_over(http, &server.url(), credentials)
 }
 
-fn client_over(http: SharedHttpClient, endpoint: &str) -> Client {
+fn client_over(http: SharedHttpClient, endpoint: &str, credentials: Credentials) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .credentials_provider(credentials)
         .http_client(http)
         .retry_config(RetryConfig::disabled())
         .build();

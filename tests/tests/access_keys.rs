@@ -183,7 +183,7 @@ async fn a_server_without_its_master_key_does_not_start_and_says_whose_secret_it
     let made = done(&server, "CreateAccessKey", json!({"UserName": "jane"})).await;
     server.kill();
     fs::remove_file(server.folder().path().join("master.key")).unwrap();
-    let refused = Server::try_start(server.folder().clone(), &[]).err().expect("no start");
+    let refused = Server::try_start(server.folder().clone(), &[]).expect_err("no start");
     let id = made["AccessKeyId"].as_str().unwrap();
     assert!(refused.output.contains(id), "{}", refused.output);
     assert!(refused.output.contains("sealed under the master key"), "{}", refused.output);

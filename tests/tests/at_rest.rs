@@ -79,7 +79,7 @@ async fn send_marked(sqs: &Client, url: &str, group: Option<&str>, delay_s: Opti
         .message_attributes("text", text)
         .message_attributes("binary", binary)
         .set_message_group_id(group.map(Into::into))
-        .set_message_deduplication_id(group.map(|_| MARKER.into()))
+        .set_message_deduplication_id(url.ends_with(".fifo").then(|| MARKER.into()))
         .set_delay_seconds(delay_s)
         .send();
     sent.await.expect("it is sent");

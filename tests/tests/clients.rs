@@ -1,5 +1,5 @@
-//! The same list of cases, `clients/cases.txt`, with unmodified AWS clients; and what the README
-//! says about them.
+//! The same list of cases, `clients/cases.txt`, with unmodified AWS clients and servers that verify
+//! their signatures; and what the README says about them.
 
 mod rust;
 
@@ -47,7 +47,7 @@ fn with_boto3(packages: &str, speaks: Speaks, args: &[&str]) {
     let Some(python) = install::python(packages) else { return };
     let mut command = Command::new(python.join("bin/python"));
     command.arg("-B").arg(install::clients().join("python/cases.py"));
-    run(&mut command, Server::start_with(args)).check("boto3", speaks, &[]);
+    run(&mut command, Server::start_signed(args)).check("boto3", speaks, &[]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn with_javascript(packages: &str, speaks: Speaks) {
     let mut command = Command::new("node");
     let script = install::clients().join("javascript/cases.mjs");
     command.arg(script).env("CLIENT_MODULES", modules);
-    run(&mut command, Server::start()).check("AWS SDK for JavaScript v3", speaks, &[]);
+    run(&mut command, Server::start_signed(&[])).check("AWS SDK for JavaScript v3", speaks, &[]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn with_command_line(folder: &Path, name: &str, speaks: Speaks, without: &[&str]
     path.push(std::env::var_os("PATH").unwrap_or_default());
     let mut command = Command::new("bash");
     command.arg(install::clients().join("cli/cases.sh")).env("PATH", path);
-    run(&mut command, Server::start()).check(name, speaks, without);
+    run(&mut command, Server::start_signed(&[])).check(name, speaks, without);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn aws_sdk_for_go() {
     let mut command = Command::new("go");
     command.args(["run", "."]).current_dir(install::clients().join("go"));
     command.env("GOTOOLCHAIN", "local");
-    run(&mut command, Server::start()).check("AWS SDK for Go v2", Speaks::Json, &[]);
+    run(&mut command, Server::start_signed(&[])).check("AWS SDK for Go v2", Speaks::Json, &[]);
 }
 
 #[test]
@@ -110,12 +110,12 @@ fn aws_sdk_for_java() {
     let mut command = Command::new("java");
     command.arg("-Dfile.encoding=UTF-8").arg("-cp").arg(jars.join("*"));
     command.arg(install::clients().join("java/Cases.java"));
-    run(&mut command, Server::start()).check("AWS SDK for Java v2", Speaks::Json, &[]);
+    run(&mut command, Server::start_signed(&[])).check("AWS SDK for Java v2", Speaks::Json, &[]);
 }
 
 #[tokio::test]
 async fn aws_sdk_for_rust() {
-    let server = Server::start();
+    let server = Server::start_signed(&[]);
     let sqs = sdk::client(&server);
     for case in CASES.lines().filter(|case| *case != PRESIGNED) {
         rust::run(case, &sqs).await;
@@ -134,8 +134,8 @@ fn run(client: &mut Command, server: Server) -> Run {
         .env("AWS_ENDPOINT_URL", server.url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_DEFAULT_REGION", "us-east-1")
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "test")
+        .env("AWS_ACCESS_KEY_ID", sdk::ROOT_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", sdk::ROOT_SECRET)
         .env_remove("AWS_SESSION_TOKEN")
         .env_remove("AWS_PROFILE")
         .env("AWS_CONFIG_FILE", "/dev/null")

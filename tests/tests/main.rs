@@ -4,6 +4,7 @@ mod access;
 mod access_keys;
 mod admin;
 mod at_rest;
+mod auth;
 mod backup;
 mod clients;
 mod conformance;

@@ -181,7 +181,8 @@ impl Audit {
         let is_data = event.permission.is_some_and(|permission| permission.is_of_data());
         let is_management = event.permission.is_some() && !is_data;
         let must_be = event.refused || is_management;
-        if !must_be && !(is_data && self.data_actions) {
+        let may_be = is_data && self.data_actions;
+        if !must_be && !may_be {
             return;
         }
         let Some(line) = line(&event) else { return };

@@ -163,3 +163,102 @@ fn root_key(access_key_id: String, secret: String) -> Result<RootKey, String> {
     }
     Ok(RootKey { access_key_id, secret: Secret(secret.into()) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::config::{CommandLine, Config};
+
+    const KEY: [(&str, &str); 2] =
+        [(KEY_VARIABLE, "AKIAROOT"), (SECRET_VARIABLE, "0123456789abcdef")];
+
+    fn load(args: &[&str], env: &[(&str, &str)]) -> Result<Config, String> {
+        let args = ["stanchiond"].iter().chain(args).map(OsString::from);
+        let env = |name: &str| {
+            env.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        CommandLine::load(args, env).map(|line| line.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn requests_are_authenticated_as_soon_as_root_has_a_key() {
+        assert_eq!(load(&[], &[]).unwrap().auth.mode(), AuthMode::Off);
+        assert_eq!(load(&[], &KEY).unwrap().auth.mode(), AuthMode::Sigv4);
+        assert_eq!(load(&["--auth", "off"], &KEY).unwrap().auth.mode(), AuthMode::Off);
+        let error = load(&["--auth", "sigv4"], &[]).unwrap_err();
+        assert!(error.contains("sigv4 needs a key"), "{error}");
+        // As a shell or a container leaves a variable that is not set.
+        let empty = [(KEY_VARIABLE, ""), (SECRET_VARIABLE, "")];
+        assert_eq!(load(&[], &empty).unwrap().auth.mode(), AuthMode::Off);
+    }
+
+    #[test]
+    fn who_authenticates_nobody_stays_on_loopback_unless_told_twice() {
+        let open = ["--listen", "127.0.0.1:1", "--listen", "0.0.0.0:1"];
+        let with = |more: &[&'static str]| [&open[..], more].concat();
+        for args in [
+            with(&[]),
+            with(&["--auth", "off"]),
+            with(&["--allow-open-network"]),
+            vec!["--listen", "[::]:1"],
+            vec!["--listen", "[::ffff:10.0.0.1]:1"],
+        ] {
+            let error = load(&args, &[]).unwrap_err();
+            assert!(error.contains("is not a loopback address"), "{args:?}: {error}");
+        }
+        assert!(load(&with(&["--auth", "off"]), &KEY).is_err());
+        assert!(load(&with(&["--auth", "off", "--allow-open-network"]), &[]).is_ok());
+        assert!(load(&with(&[]), &KEY).is_ok());
+        // Whoever only looks through a folder listens nowhere.
+        assert!(load(&with(&["verify"])[..], &[]).is_ok());
+    }
+
+    #[test]
+    fn half_a_key_two_keys_and_a_bad_one_are_refused() {
+        let file = |text: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            fs::write(file.path(), text).unwrap();
+            file
+        };
+        let load_file = |text: &str, env: &[(&str, &str)]| {
+            let file = file(text);
+            load(&["--root-credentials-file", file.path().to_str().unwrap()], env)
+        };
+        assert!(load(&[], &KEY[..1]).unwrap_err().contains("one is missing"));
+        assert!(load(&[], &KEY[1..]).unwrap_err().contains("one is missing"));
+        for (key, secret) in
+            [("a b", KEY[1].1), ("ab", KEY[1].1), ("abc", "short"), ("abc", "0123456789 abcdef")]
+        {
+            let env = [(KEY_VARIABLE, key), (SECRET_VARIABLE, secret)];
+            let error = load(&[], &env).unwrap_err();
+            assert!(error.contains("please") && !error.contains(secret), "{error}");
+        }
+        for good in [
+            "access_key_id = \"AKIAROOT\"\nsecret_access_key = '0123456789abcdef'\n",
+            "# root\n[default]\naws_access_key_id=AKIAROOT\naws_secret_access_key=0123456789abcdef",
+        ] {
+            let root = load_file(good, &[]).unwrap().auth.root.unwrap();
+            assert_eq!((&*root.access_key_id, &*root.secret.0), (KEY[0].1, KEY[1].1));
+            assert!(load_file(good, &KEY).unwrap_err().contains("root has one key"));
+            assert!(load_file(&good.repeat(2), &[]).unwrap_err().contains("more than one key"));
+        }
+        assert!(load_file("access_key_id = 'AKIAROOT'", &[]).unwrap_err().contains("has no"));
+        let missing = load(&["--root-credentials-file", "/nowhere"], &[]).unwrap_err();
+        assert!(missing.contains("root_credentials_file: /nowhere"), "{missing}");
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let config = load(&[], &KEY).unwrap();
+        assert!(!format!("{config:?}").contains(KEY[1].1));
+        let help = load(&["--help"], &KEY).unwrap_err();
+        assert!(help.contains("--root-credentials-file") && !help.contains(KEY[1].1), "{help}");
+        assert!(!help.contains("AKIAROOT") && help.contains("A queue service"), "{help}");
+        // Nor may it be given where everybody can read it.
+        for option in ["--root-secret-access-key", "--root-access-key-id"] {
+            assert!(load(&[option, KEY[1].1], &[]).is_err());
+        }
+    }
+}

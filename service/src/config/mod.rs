@@ -110,7 +110,7 @@ pub struct Config {
     #[arg(long, value_name = "URL", value_parser = parse_public_url)]
     pub public_url: Option<String>,
 
-    /// Believes Forwarded and X-Forwarded-Proto/-Host headers of peers in this network, such as
+    /// Believes Forwarded and X-Forwarded-Proto/-Host/-For headers of peers in this network, such as
     /// 10.0.0.0/8; may be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network)]
     pub trust_proxy: Vec<IpNet>,

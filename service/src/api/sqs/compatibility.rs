@@ -91,7 +91,11 @@ const ATTRIBUTE_DIFFERENCES: &[Difference] = &[
     differs("ApproximateNumberOfMessages", "exact"),
     differs("ApproximateNumberOfMessagesNotVisible", "exact"),
     differs("ApproximateNumberOfMessagesDelayed", "exact"),
-    differs("SenderId", "the account, while nobody is authenticated"),
+    differs(
+        "SenderId",
+        "`anonymous` for a request that is not signed, where AWS shows an address; the account while \
+         authentication is off",
+    ),
 ];
 
 /// An error of AWS: its code in Query, its shape in JSON where there is one, its status.
@@ -156,7 +160,15 @@ const COMMON_ERRORS: &[AwsError] = &[
 
 const ERROR_DIFFERENCES: &[Difference] = &[
     differs("KMS.NotFoundException", "with `strict` limits"),
-    differs("RequestThrottled", "only for sends that `PauseQueue` holds up; nothing is throttled"),
+    differs(
+        "MissingAuthenticationToken",
+        "only for actions of our own: AWS's SQS says `AccessDenied`",
+    ),
+    differs(
+        "RequestThrottled",
+        "sends that `PauseQueue` holds up, and requests beyond a configured rate; by default there is \
+         none",
+    ),
     differs("InvalidIdFormat", "never given: part of `ReceiptHandleIsInvalid`, as at AWS today"),
     differs("InvalidQueryParameter", "never given: unknown parameters are passed over"),
     differs("InvalidParameterCombination", "only for parameters of our own"),
@@ -230,8 +242,11 @@ const AWS_RANGES: &[(&str, (u32, u32))] = &[
 
 /// What no table has a place for.
 const ELSEWHERE: &[&str] = &[
-    "Requests are not authenticated: signatures, session tokens and clocks are not looked at. The \
-     region of a signature selects the queues.",
+    "The region that a request is signed for selects the queues; with `strict` limits it must be the \
+     configured one.",
+    "What a signature must cover is `host`, the date, the action and the session token; other \
+     `x-amz-*` headers may be left out.",
+    "With `--auth off` signatures, session tokens and clocks are not looked at.",
     "Everything is served over plain HTTP.",
     "A `QueueUrl` may also be the queue's ARN.",
     "Fair queues: what a group has in flight makes it noisy, not the time it takes.",

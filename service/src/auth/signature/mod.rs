@@ -5,6 +5,8 @@
 pub mod canonical;
 pub mod derived;
 pub mod read;
+#[cfg(test)]
+mod tests;
 pub mod verify;
 
 use hyper::header::HeaderMap;

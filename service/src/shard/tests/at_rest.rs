@@ -281,7 +281,7 @@ fn a_rotation_leaves_nothing_under_the_old_master_key() {
 }
 
 #[test]
-fn a_master_key_that_is_another_one_is_named_with_the_queue() {
+fn a_master_key_that_is_missing_or_another_one_is_named() {
     let mut world = World::with_keys(1, keyring("a"));
     world.create("q");
     let other = "current = 'a'\n[[keys]]\nid = 'a'\nsecret = \

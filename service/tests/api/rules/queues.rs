@@ -275,7 +275,7 @@ async fn redrive_policies_have_their_rules() {
         (to(&arn("dead"), "\"x\""), count("x")),
         (to("dead", "1"), "Dead-letter target ARN should be fully qualified ARN.".into()),
         (to(&arn("absent"), "1"), "Dead letter target does not exist.".into()),
-        (to(&arn("dead").replace("us-east-1", "eu-west-1"), "1"), "Dead letter target does not exist.".into()),
+        (to(&arn("dead").replace("us-east-1", "eu-west-1"), "1"), "Dead-letter queue must be in the same account and region as the queue.".into()),
         (to(&arn("dead.fifo"), "1"), "Dead-letter queue must be same type of queue as the source.".into()),
         (to(&arn("closed"), "1"), "Dead-letter queue does not allow the queue to use it.".into()),
         (extra, "Only following attributes are supported: [maxReceiveCount, deadLetterTargetArn].".into()),

@@ -6,6 +6,9 @@ const OWN: &str = "111111111111";
 const OTHER: &str = "222222222222";
 const QUEUE: &str = "arn:aws:sqs:us-east-1:111111111111:orders";
 
+/// What a case says of its request.
+type Given = &'static [(&'static str, &'static str)];
+
 /// Keys and their values; a key may be there several times.
 struct Keys<'a>(&'a [(&'a str, &'a str)]);
 
@@ -267,7 +270,7 @@ fn actions_and_resources_have_wildcards() {
 fn conditions_compare_as_their_operators_say() {
     const NIGHT: &str = "2026-01-01T00:30:00Z";
     #[rustfmt::skip]
-    let cases: &[(&str, &[(&str, &str)], bool)] = &[
+    let cases: &[(&str, Given, bool)] = &[
         // Text.
         (r#"{"StringEquals":{"aws:UserAgent":"a"}}"#,              &[("aws:UserAgent", "a")], true),
         (r#"{"StringEquals":{"AWS:useragent":"a"}}"#,              &[("aws:UserAgent", "a")], true),
