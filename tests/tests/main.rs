@@ -20,3 +20,4 @@ mod readme;
 mod redrive;
 mod server;
 mod sts;
+mod threat_model;

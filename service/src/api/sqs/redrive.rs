@@ -19,10 +19,9 @@ pub fn check_target(
         return Ok(());
     };
     let refuse = |reason: &'static str| Err(Error::invalid("RedrivePolicy", text, reason));
-    let elsewhere = "Dead-letter queue must be in the same account and region as the queue.";
     // Before anything is looked up: what other accounts have is not for the caller to know.
-    if target.account != source.account {
-        return refuse(elsewhere);
+    if (&target.account, &target.region) != (&source.account, &source.region) {
+        return refuse("Dead-letter queue must be in the same account and region as the queue.");
     }
     // A queue may be its own dead-letter queue, also before it exists.
     let allow = match target == *source {
@@ -32,9 +31,6 @@ pub fn check_target(
             Some(queue) => queue.settings.redrive_allow.clone(),
         },
     };
-    if target.region != source.region {
-        return refuse(elsewhere);
-    }
     if target.name.kind() != source.name.kind() {
         return refuse("Dead-letter queue must be same type of queue as the source.");
     }
