@@ -75,7 +75,7 @@ impl Server {
         })
     }
 
-    /// A server that root's key of [`sdk`](crate::sdk) is given to: every request must be signed.
+    /// A server that root's key of [`sdk`] is given to: every request must be signed.
     ///
     /// # Panics
     /// When it does not start.
