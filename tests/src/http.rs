@@ -72,6 +72,16 @@ pub async fn admin(address: SocketAddr, action: &str, input: Value) -> Answer {
     call_target(address, &format!("Stanchion.{action}"), input.to_string()).await
 }
 
+/// The same, of an action that must succeed: its output.
+///
+/// # Panics
+/// When the connection fails, or the action does.
+pub async fn admin_done(address: SocketAddr, action: &str, input: Value) -> Value {
+    let answer = admin(address, action, input).await;
+    assert_eq!(answer.status, 200, "{action}: {answer:?}");
+    answer.json()
+}
+
 async fn call_target(address: SocketAddr, target: &str, body: impl Into<Bytes>) -> Answer {
     let request = Request::post("/")
         .header("host", address.to_string())

@@ -9,6 +9,7 @@ pub mod install;
 pub mod ledger;
 pub mod own;
 pub mod process;
+pub mod program;
 pub mod sdk;
 pub mod sign;
 pub mod tls;

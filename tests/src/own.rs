@@ -1,56 +1,18 @@
-//! Clients of a server that asks for signatures: the SDK with any access key, and with it our own
-//! actions, which no SDK knows.
+//! Our own actions, which no SDK knows, signed by an SDK.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 use aws_sdk_sqs::{
     Client,
     config::{
-        BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RuntimeComponents,
-        interceptors::AfterDeserializationInterceptorContextRef, retry::RetryConfig,
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::AfterDeserializationInterceptorContextRef,
     },
     error::BoxError,
 };
 use serde_json::Value;
-use tempfile::NamedTempFile;
 
-use crate::{
-    Server,
-    sdk::{Failure, failure},
-};
-
-/// Root's key, by its id and its secret.
-pub const ROOT: (&str, &str) = ("ROOTOFTHETESTS", "aSecretOfFortyCharactersMoreOrLessForRoot");
-
-/// A file with root's key, which a server is told of with `--root-credentials-file`.
-///
-/// # Panics
-/// When it cannot be written.
-pub fn root_credentials() -> NamedTempFile {
-    let file = NamedTempFile::new().expect("a file can be made");
-    let text = format!("access_key_id = {:?}\nsecret_access_key = {:?}\n", ROOT.0, ROOT.1);
-    fs::write(&file, text).expect("a file can be written");
-    let own = fs::Permissions::from_mode(0o600);
-    fs::set_permissions(&file, own).expect("a file can be kept from others");
-    file
-}
-
-/// An unmodified SDK client that signs with a key, given by its id and its secret, and never retries.
-pub fn client(server: &Server, (id, secret): (&str, &str)) -> Client {
-    let config = aws_sdk_sqs::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(server.url())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new(id, secret, None, None, "tests"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .retry_config(RetryConfig::disabled())
-        .build();
-    Client::from_conf(config)
-}
+use crate::sdk::{Failure, failure};
 
 /// One of our own actions: the SDK signs it, and believes that it lists queues.
 pub async fn call(client: &Client, action: &str, input: Value) -> Result<Value, Failure> {

@@ -2,10 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use aws_sdk_sqs::{
-    Client,
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
-};
+use aws_sdk_sqs::Client;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
@@ -13,36 +10,16 @@ use serde_json::{Value, json};
 use stanchion_tests::{
     Server,
     http::{self, Answer},
-    sdk::{arn, attributes, create, failure, receive},
+    sdk::{ROOT_KEY, ROOT_SECRET, arn, attributes, client, create, failure, receive},
 };
 use tempfile::TempDir;
 
-const KEY: &str = "ROOTKEY";
-const SECRET: &str = "a-secret-that-is-long-enough";
-
-/// A server that wants signatures, and whatever it keeps beside its data.
+/// A server that wants signatures, and the folder of its audit log.
 fn start(args: &[&str]) -> (Server, TempDir) {
     let folder = TempDir::new().expect("a scratch folder can be made");
-    let file = folder.path().join("root");
-    fs::write(&file, format!("access_key_id = {KEY}\nsecret_access_key = {SECRET}\n")).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let audit = folder.path().join("audit.log");
-    let own = ["--root-credentials-file", file.to_str().unwrap()];
-    let own = [&own[..], &["--audit-log", audit.to_str().unwrap()], args].concat();
-    (Server::start_with(&own), folder)
-}
-
-/// The account's owner.
-fn root(server: &Server) -> Client {
-    let config = aws_sdk_sqs::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(server.url())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new(KEY, SECRET, None, None, "tests"))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .retry_config(RetryConfig::disabled())
-        .build();
-    Client::from_conf(config)
+    let own = [&["--audit-log", audit.to_str().unwrap()], args].concat();
+    (Server::start_signed(&own), folder)
 }
 
 /// An action by nobody in particular.
@@ -66,7 +43,7 @@ async fn set_policy(sqs: &Client, url: &str, statement: Value) {
 #[tokio::test]
 async fn nobody_in_particular_may_do_what_a_queues_policy_gives_to_everybody() {
     let (server, _folder) = start(&[]);
-    let sqs = root(&server);
+    let sqs = client(&server);
     let url = create(&sqs, "open", &[]).await;
     let send = || json!({"QueueUrl": url, "MessageBody": "hello"});
     let denied = format!("Access to the resource {url} is denied.");
@@ -105,7 +82,7 @@ async fn nobody_in_particular_may_do_what_a_queues_policy_gives_to_everybody() {
 #[tokio::test]
 async fn a_denial_holds_for_the_owner_too() {
     let (server, _folder) = start(&[]);
-    let sqs = root(&server);
+    let sqs = client(&server);
     let url = create(&sqs, "shut", &[]).await;
     let arn = arn(&sqs, &url).await;
     let statement = json!({"Sid": "tls", "Effect": "Deny", "Principal": "*", "Resource": arn,
@@ -133,7 +110,7 @@ async fn a_denial_holds_for_the_owner_too() {
 #[tokio::test]
 async fn the_audit_log_has_management_actions_and_refused_requests() {
     let (mut server, folder) = start(&["--audit-data-actions"]);
-    let sqs = root(&server);
+    let sqs = client(&server);
     let url = create(&sqs, "q", &[]).await;
     let sent = sqs.send_message().queue_url(&url).message_body("a private matter").send().await;
     sent.unwrap();
@@ -155,15 +132,15 @@ async fn the_audit_log_has_management_actions_and_refused_requests() {
     };
     let owner = "arn:aws:iam::000000000000:root";
     let expected = [
-        [owner, KEY, "sqs:CreateQueue", arn, "allowed", "OK"],
-        [owner, KEY, "sqs:SendMessage", arn, "allowed", "OK"],
+        [owner, ROOT_KEY, "sqs:CreateQueue", arn, "allowed", "OK"],
+        [owner, ROOT_KEY, "sqs:SendMessage", arn, "allowed", "OK"],
         ["anonymous", "-", "sqs:SendMessage", arn, "denied", "AccessDenied"],
         ["-", "-", "sqs:ListQueues", "-", "denied", "IncompleteSignature"],
     ];
     assert_eq!(lines.iter().map(shown).collect::<Vec<_>>(), expected);
     assert!(lines.iter().all(|line| line["source_address"] == "127.0.0.1"));
     assert!(lines.iter().all(|line| line["request_id"].as_str().is_some_and(|id| id.len() == 36)));
-    for secret in ["private", "Signature=", "us-east-1/sqs", SECRET] {
+    for secret in ["private", "Signature=", "us-east-1/sqs", ROOT_SECRET] {
         assert!(!text.contains(secret), "{secret}");
     }
 }

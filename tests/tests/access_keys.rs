@@ -2,20 +2,15 @@
 
 use std::{fs, path::Path};
 
-use aws_sdk_sqs::Client;
+use aws_sdk_sqs::{Client, config::Credentials};
 use serde_json::{Value, json};
 use stanchion_tests::{
-    Server, binary, http, own,
+    Server,
+    http::{self, admin_done},
+    own,
+    program::{files_with, stanchiond},
     sdk::{self, Failure, failure},
 };
-use tempfile::NamedTempFile;
-
-/// One of the actions, which must succeed.
-async fn done(server: &Server, action: &str, input: Value) -> Value {
-    let answer = http::admin(server.address(), action, input).await;
-    assert_eq!(answer.status, 200, "{action}: {answer:?}");
-    answer.json()
-}
 
 /// Why one of the actions is refused.
 async fn refusal(server: &Server, action: &str, input: Value) -> String {
@@ -31,18 +26,10 @@ fn policy(action: &str) -> String {
 
 /// The ids of all keys, or of those that `input` asks for.
 async fn keys(server: &Server, input: Value) -> Vec<Value> {
-    done(server, "ListAccessKeys", input).await["AccessKeys"].as_array().unwrap().clone()
-}
-
-/// Whether some file in a folder, at any depth, holds these bytes.
-fn holds(folder: &Path, text: &str) -> bool {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| {
-        if path.is_dir() {
-            return holds(&path, text);
-        }
-        let bytes = fs::read(&path).unwrap();
-        bytes.windows(text.len()).any(|part| part == text.as_bytes())
-    })
+    admin_done(server.address(), "ListAccessKeys", input).await["AccessKeys"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 #[tokio::test]
@@ -50,7 +37,7 @@ async fn keys_come_change_and_go() {
     let server = Server::start();
     let policies = json!({"send": policy("sqs:SendMessage")});
     let jane = json!({"UserName": "jane", "Policies": policies});
-    let made = done(&server, "CreateAccessKey", jane).await;
+    let made = admin_done(server.address(), "CreateAccessKey", jane).await;
     assert_eq!(made["SecretAccessKey"].as_str().unwrap().len(), 40);
     assert_eq!((&made["UserName"], &made["Status"]), (&json!("jane"), &json!("Active")));
     let listed = keys(&server, json!({})).await;
@@ -59,19 +46,29 @@ async fn keys_come_change_and_go() {
     assert_eq!(listed, [shown], "all but the secret");
 
     let id = &made["AccessKeyId"];
-    done(&server, "UpdateAccessKey", json!({"AccessKeyId": id, "Status": "Inactive"})).await;
+    admin_done(
+        server.address(),
+        "UpdateAccessKey",
+        json!({"AccessKeyId": id, "Status": "Inactive"}),
+    )
+    .await;
     assert_eq!(keys(&server, json!({"UserName": "jane"})).await[0]["Status"], "Inactive");
     let root = json!({"AccountId": "111122223333"});
-    let root = done(&server, "CreateAccessKey", root).await;
+    let root = admin_done(server.address(), "CreateAccessKey", root).await;
     assert_eq!((&root["AccountId"], &root["UserName"]), (&json!("111122223333"), &Value::Null));
     assert_eq!(keys(&server, json!({"AccountId": "111122223333"})).await.len(), 1);
     assert_eq!(keys(&server, json!({"UserName": "jane"})).await.len(), 1);
 
     let receive = policy("sqs:ReceiveMessage");
     let put = json!({"UserName": "jane", "PolicyName": "receive", "Policy": receive});
-    done(&server, "PutUserPolicy", put).await;
-    done(&server, "DeleteUserPolicy", json!({"UserName": "jane", "PolicyName": "send"})).await;
-    let users = done(&server, "ListUsers", json!({})).await;
+    admin_done(server.address(), "PutUserPolicy", put).await;
+    admin_done(
+        server.address(),
+        "DeleteUserPolicy",
+        json!({"UserName": "jane", "PolicyName": "send"}),
+    )
+    .await;
+    let users = admin_done(server.address(), "ListUsers", json!({})).await;
     let [user] = users["Users"].as_array().unwrap().as_slice() else { panic!("{users}") };
     assert_eq!(user["Policies"], json!({"receive": receive}));
     assert_eq!(user["Arn"], "arn:aws:iam::000000000000:user/jane");
@@ -80,11 +77,15 @@ async fn keys_come_change_and_go() {
     let url = sdk::create(&sdk::client(&server), "orders", &[]).await;
     for (action, decision) in [("ReceiveMessage", "allowed"), ("SendMessage", "implicitDeny")] {
         let asked = json!({"QueueUrl": url, "Action": action, "Principal": user["Arn"]});
-        assert_eq!(done(&server, "SimulatePolicy", asked).await["Decision"], decision);
+        assert_eq!(
+            admin_done(server.address(), "SimulatePolicy", asked).await["Decision"],
+            decision
+        );
     }
 
-    done(&server, "DeleteAccessKey", json!({"AccessKeyId": root["AccessKeyId"]})).await;
-    done(&server, "DeleteUser", json!({"UserName": "jane"})).await;
+    admin_done(server.address(), "DeleteAccessKey", json!({"AccessKeyId": root["AccessKeyId"]}))
+        .await;
+    admin_done(server.address(), "DeleteUser", json!({"UserName": "jane"})).await;
     assert!(keys(&server, json!({})).await.is_empty());
 }
 
@@ -104,9 +105,14 @@ async fn what_cannot_be_done_is_refused() {
     ] {
         assert_eq!(create(input.clone()).await, error, "{input}");
     }
-    assert!(done(&server, "ListUsers", json!({})).await["Users"].as_array().unwrap().is_empty());
+    assert!(
+        admin_done(server.address(), "ListUsers", json!({})).await["Users"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
     for _ in 0..2 {
-        done(&server, "CreateAccessKey", json!({"UserName": "jane"})).await;
+        admin_done(server.address(), "CreateAccessKey", json!({"UserName": "jane"})).await;
     }
     assert_eq!(create(json!({"UserName": "jane"})).await, "OverLimit");
     for (action, input) in [
@@ -131,7 +137,7 @@ async fn what_cannot_be_done_is_refused() {
 async fn lists_come_page_by_page() {
     let server = Server::start();
     for name in ["a", "b", "c", "d", "e"] {
-        done(&server, "CreateAccessKey", json!({"UserName": name})).await;
+        admin_done(server.address(), "CreateAccessKey", json!({"UserName": name})).await;
     }
     for (action, list, name) in
         [("ListAccessKeys", "AccessKeys", "AccessKeyId"), ("ListUsers", "Users", "UserName")]
@@ -139,7 +145,9 @@ async fn lists_come_page_by_page() {
         let mut seen = Vec::new();
         let mut token = Value::Null;
         for expected in [2, 2, 1] {
-            let page = done(&server, action, json!({"MaxResults": 2, "NextToken": token})).await;
+            let page =
+                admin_done(server.address(), action, json!({"MaxResults": 2, "NextToken": token}))
+                    .await;
             let page_of = page[list].as_array().unwrap();
             assert_eq!(page_of.len(), expected, "{page}");
             seen.extend(page_of.iter().map(|one| one[name].as_str().unwrap().to_owned()));
@@ -153,34 +161,35 @@ async fn lists_come_page_by_page() {
 #[tokio::test]
 async fn an_answered_key_survives_a_kill_and_no_file_holds_its_secret() {
     let mut server = Server::start();
-    let made = done(&server, "CreateAccessKey", json!({"UserName": "jane-the-marker"})).await;
+    let made =
+        admin_done(server.address(), "CreateAccessKey", json!({"UserName": "jane-the-marker"}))
+            .await;
     server.kill();
     server.start_again();
     let listed = keys(&server, json!({})).await;
     assert_eq!(listed[0]["AccessKeyId"], made["AccessKeyId"]);
-    let made = done(&server, "CreateAccessKey", json!({"UserName": "jane-the-marker"})).await;
-    let checkpoint = done(&server, "Checkpoint", json!({"Name": "c"})).await;
+    let made =
+        admin_done(server.address(), "CreateAccessKey", json!({"UserName": "jane-the-marker"}))
+            .await;
+    let checkpoint = admin_done(server.address(), "Checkpoint", json!({"Name": "c"})).await;
     server.kill();
     let checkpoint = Path::new(checkpoint["Folder"].as_str().unwrap());
     for folder in [server.folder().path(), checkpoint] {
-        assert!(holds(folder, "jane-the-marker"), "the files are looked at");
-        assert!(!holds(folder, made["SecretAccessKey"].as_str().unwrap()));
+        assert!(!files_with(folder, b"jane-the-marker").is_empty(), "the files are looked at");
+        let secret = made["SecretAccessKey"].as_str().unwrap();
+        assert!(files_with(folder, secret.as_bytes()).is_empty());
     }
     assert!(!checkpoint.join("master.key").exists());
     assert!(!server.output().contains(made["SecretAccessKey"].as_str().unwrap()));
 
-    let looked = std::process::Command::new(binary::stanchiond())
-        .args(["verify", "--data"])
-        .arg(server.folder().path())
-        .output()
-        .unwrap();
+    let looked = stanchiond(server.folder().path(), &["verify"]);
     assert!(looked.status.success(), "{looked:?}");
 }
 
 #[tokio::test]
 async fn a_server_without_its_master_key_does_not_start_and_says_whose_secret_it_cannot_open() {
     let mut server = Server::start();
-    let made = done(&server, "CreateAccessKey", json!({"UserName": "jane"})).await;
+    let made = admin_done(server.address(), "CreateAccessKey", json!({"UserName": "jane"})).await;
     server.kill();
     fs::remove_file(server.folder().path().join("master.key")).unwrap();
     let refused = Server::try_start(server.folder().clone(), &[]).expect_err("no start");
@@ -189,17 +198,15 @@ async fn a_server_without_its_master_key_does_not_start_and_says_whose_secret_it
     assert!(refused.output.contains("sealed under the master key"), "{}", refused.output);
 }
 
-/// A server that asks for signatures, and the file with root's key.
-fn guarded() -> (Server, NamedTempFile) {
-    let root = own::root_credentials();
-    let path = root.path().to_str().unwrap();
-    (Server::start_with(&["--root-credentials-file", path]), root)
-}
-
 /// The id and the secret of a key that was made.
 fn pair(made: &Value) -> (&str, &str) {
     let text = |name: &str| made[name].as_str().unwrap();
     (text("AccessKeyId"), text("SecretAccessKey"))
+}
+
+/// A client that signs with a key, given by its id and its secret.
+fn signing(server: &Server, (id, secret): (&str, &str)) -> Client {
+    sdk::client_with(&server.url(), Credentials::new(id, secret, None, None, "tests"))
 }
 
 async fn refused(client: &Client) -> String {
@@ -208,18 +215,18 @@ async fn refused(client: &Client) -> String {
 
 #[tokio::test]
 async fn a_key_works_until_it_is_disabled_or_deleted_over_restarts_too() {
-    let (mut server, _file) = guarded();
-    let root = own::client(&server, own::ROOT);
+    let mut server = Server::start_signed(&[]);
+    let root = sdk::client(&server);
     let jane = json!({"UserName": "jane", "Policies": {"all": policy("sqs:*")}});
     let made = own::call(&root, "CreateAccessKey", jane).await.unwrap();
     let id = made["AccessKeyId"].clone();
-    let client = own::client(&server, pair(&made));
+    let client = signing(&server, pair(&made));
     let url = sdk::create(&client, "orders", &[]).await;
     sdk::send(&client, &url, "hello").await;
     // The sender is the user.
     let received = sdk::receive_one(&root, &url).await;
     assert!(sdk::system(&received, "SenderId").starts_with("AIDA"), "{received:?}");
-    let wrong = own::client(&server, (pair(&made).0, "another secret, which is none of jane's"));
+    let wrong = signing(&server, (pair(&made).0, "another secret, which is none of jane's"));
     assert_eq!(refused(&wrong).await, "SignatureDoesNotMatch");
 
     let set = |status| json!({"AccessKeyId": id, "Status": status});
@@ -227,8 +234,8 @@ async fn a_key_works_until_it_is_disabled_or_deleted_over_restarts_too() {
     assert_eq!(refused(&client).await, "InvalidClientTokenId");
     server.kill();
     server.start_again();
-    let root = own::client(&server, own::ROOT);
-    let client = own::client(&server, pair(&made));
+    let root = sdk::client(&server);
+    let client = signing(&server, pair(&made));
     assert_eq!(refused(&client).await, "InvalidClientTokenId");
     own::call(&root, "UpdateAccessKey", set("Active")).await.unwrap();
     client.list_queues().send().await.unwrap();
@@ -238,22 +245,22 @@ async fn a_key_works_until_it_is_disabled_or_deleted_over_restarts_too() {
     let used = listed["AccessKeys"][0]["LastUsedAt"].as_u64().unwrap();
     assert!(server.terminate().success());
     server.start_again();
-    let root = own::client(&server, own::ROOT);
+    let root = sdk::client(&server);
     let listed = own::call(&root, "ListAccessKeys", json!({})).await.unwrap();
     assert_eq!(listed["AccessKeys"][0]["LastUsedAt"], json!(used));
 
     own::call(&root, "DeleteAccessKey", json!({"AccessKeyId": id})).await.unwrap();
-    let client = own::client(&server, pair(&made));
+    let client = signing(&server, pair(&made));
     assert_eq!(refused(&client).await, "InvalidClientTokenId");
 }
 
 #[tokio::test]
 async fn accounts_share_a_server_and_see_nothing_of_each_other() {
-    let (server, _file) = guarded();
-    let root = own::client(&server, own::ROOT);
+    let server = Server::start_signed(&[]);
+    let root = sdk::client(&server);
     let other = json!({"AccountId": "111122223333"});
     let made = own::call(&root, "CreateAccessKey", other.clone()).await.unwrap();
-    let theirs = own::client(&server, pair(&made));
+    let theirs = signing(&server, pair(&made));
     let mut urls = Vec::new();
     for (client, body) in [(&root, "ours"), (&theirs, "theirs")] {
         let url = sdk::create(client, "orders", &[]).await;
@@ -284,11 +291,11 @@ async fn accounts_share_a_server_and_see_nothing_of_each_other() {
 
 #[tokio::test]
 async fn a_user_manages_keys_if_a_policy_says_so_and_never_those_of_root() {
-    let (server, _file) = guarded();
-    let root = own::client(&server, own::ROOT);
+    let server = Server::start_signed(&[]);
+    let root = sdk::client(&server);
     let jane = json!({"UserName": "jane"});
     let made = own::call(&root, "CreateAccessKey", jane.clone()).await.unwrap();
-    let client = own::client(&server, pair(&made));
+    let client = signing(&server, pair(&made));
     let denied = |answer: Result<Value, Failure>| answer.unwrap_err().code;
     for action in ["CreateAccessKey", "ListAccessKeys", "ListUsers", "DeleteUser"] {
         assert_eq!(denied(own::call(&client, action, jane.clone()).await), "AccessDenied");

@@ -2,16 +2,17 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::MessageAttributeValue;
-use serde_json::{Value, json};
+use serde_json::json;
+use stanchion_tests::http::admin_done;
 use stanchion_tests::process::Refused;
-use stanchion_tests::{Server, binary, http, sdk};
+use stanchion_tests::program::{files_with, said, stanchiond};
+use stanchion_tests::{Server, sdk};
 use tempfile::TempDir;
 
 /// What must not be found on the disk.
@@ -52,20 +53,6 @@ impl Keys {
     }
 }
 
-/// Files of a folder that hold some bytes.
-fn files_with(folder: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files_with(&path, bytes));
-        } else if fs::read(&path).unwrap().windows(bytes.len()).any(|part| part == bytes) {
-            found.push(path);
-        }
-    }
-    found
-}
-
 /// Sends the marker in everything of a message that a user writes.
 async fn send_marked(sqs: &Client, url: &str, group: Option<&str>, delay_s: Option<i32>) {
     let attribute = |data_type| MessageAttributeValue::builder().data_type(data_type);
@@ -104,23 +91,6 @@ async fn fill(server: &Server, attributes: &[(&str, &str)]) -> [String; 3] {
     [source, dead, line]
 }
 
-async fn stanchion(server: &Server, action: &str, input: Value) -> Value {
-    let answer = http::admin(server.address(), action, input).await;
-    assert_eq!(answer.status, 200, "{action}: {answer:?}");
-    answer.json()
-}
-
-/// The program, to do something to a folder.
-fn stanchiond(data: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(binary::stanchiond());
-    command.arg("--data").arg(data).args(args).output().expect("stanchiond can be run")
-}
-
-fn said(output: &Output) -> String {
-    let streams = [&output.stdout, &output.stderr];
-    streams.map(|stream| String::from_utf8_lossy(stream).into_owned()).concat()
-}
-
 fn refused(folder: &Arc<TempDir>, args: &[&str]) -> String {
     let Refused { status, output } = Server::try_start(Arc::clone(folder), args).unwrap_err();
     assert_eq!(status.code(), Some(1), "{output}");
@@ -140,7 +110,7 @@ async fn nothing_readable_is_left_in_the_data_folder() {
     ] {
         let mut server = Server::start_with(args);
         let urls = fill(&server, attributes).await;
-        stanchion(&server, "Checkpoint", json!({"Name": "c"})).await;
+        admin_done(server.address(), "Checkpoint", json!({"Name": "c"})).await;
         server.kill();
         let found = |server: &Server| files_with(server.folder().path(), MARKER.as_bytes());
         assert_eq!(!found(&server).is_empty(), readable, "{:?}", found(&server));
@@ -153,7 +123,7 @@ async fn nothing_readable_is_left_in_the_data_folder() {
             assert_eq!(sdk::body(&message), format!("{MARKER} as a body"));
         }
         let filter = json!({"QueueUrl": "dead", "Filter": {"BodyContains": MARKER}});
-        let peeked = stanchion(&server, "PeekMessages", filter).await;
+        let peeked = admin_done(server.address(), "PeekMessages", filter).await;
         assert_eq!(peeked["Messages"].as_array().map(Vec::len), Some(1), "{peeked}");
         assert!(server.terminate().success());
         assert_eq!(!found(&server).is_empty(), readable, "{:?}", found(&server));
@@ -166,7 +136,7 @@ async fn a_start_without_the_right_master_key_names_it_and_changes_nothing() {
     let flag = keys.flag();
     let mut server = Server::start_with(&[&flag]);
     let [source, ..] = fill(&server, &[]).await;
-    let made = stanchion(&server, "Checkpoint", json!({"Name": "c"})).await;
+    let made = admin_done(server.address(), "Checkpoint", json!({"Name": "c"})).await;
     server.kill();
     let folder = Arc::clone(server.folder());
 
@@ -209,7 +179,8 @@ async fn a_rotation_makes_an_old_master_key_dispensable() {
 
     keys.set(&[K2, K1]);
     server.start_again();
-    let rotate = async |server: &Server| stanchion(server, "RotateKeys", json!({})).await;
+    let rotate =
+        async |server: &Server| admin_done(server.address(), "RotateKeys", json!({})).await;
     // Three queues, and the key of what is under way; the fourth queue names its key.
     assert_eq!(rotate(&server).await, json!({"MasterKeyId": "k2", "Rewrapped": 4}));
     assert_eq!(rotate(&server).await, json!({"MasterKeyId": "k2", "Rewrapped": 0}));
@@ -249,7 +220,7 @@ async fn strict_limits_miss_a_key_that_nobody_configured() {
 #[tokio::test]
 async fn the_servers_own_key_is_for_its_owner_alone_and_in_no_checkpoint() {
     let server = Server::start();
-    let made = stanchion(&server, "Checkpoint", json!({})).await;
+    let made = admin_done(server.address(), "Checkpoint", json!({})).await;
     let path = server.folder().path().join("master.key");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let key = fs::read(&path).unwrap();

@@ -4,34 +4,22 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use stanchion_tests::{Server, binary, http, ledger::Ledger, process::PATIENCE, sdk};
+use stanchion_tests::{
+    Server,
+    http::{self, admin_done},
+    ledger::Ledger,
+    process::PATIENCE,
+    program::{said, stanchiond},
+    sdk,
+};
 use tempfile::TempDir;
 
 use crate::load::{self, drain};
-
-/// One of our own actions, which must succeed.
-async fn stanchion(server: &Server, action: &str, input: Value) -> Value {
-    let answer = http::admin(server.address(), action, input).await;
-    assert_eq!(answer.status, 200, "{action}: {answer:?}");
-    answer.json()
-}
-
-/// The program, to do something to a folder.
-fn stanchiond(data: &Path, args: &[&str]) -> Output {
-    let mut command = Command::new(binary::stanchiond());
-    command.arg("--data").arg(data).args(args).output().expect("stanchiond can be run")
-}
-
-fn said(output: &Output) -> String {
-    let streams = [&output.stdout, &output.stderr];
-    streams.map(|stream| String::from_utf8_lossy(stream).into_owned()).concat()
-}
 
 #[track_caller]
 fn is_whole(data: &Path) {
@@ -56,7 +44,9 @@ async fn a_checkpoint_made_under_load_holds_everything_acknowledged_before() {
     for checkpoint in 1..=3 {
         progress(&ledger, 400).await;
         before = ledger.copy();
-        made = stanchion(&server, "Checkpoint", json!({"Name": format!("c{checkpoint}")})).await;
+        made =
+            admin_done(server.address(), "Checkpoint", json!({"Name": format!("c{checkpoint}")}))
+                .await;
     }
     let after = ledger.copy();
     progress(&ledger, 400).await;
@@ -107,7 +97,7 @@ async fn a_restored_server_goes_on_as_one_of_its_own() {
     let url = sdk::create(&sqs, "q", &[("VisibilityTimeout", "43200")]).await;
     sdk::send(&sqs, &url, "before").await;
     let before = sdk::receive_one(&sqs, &url).await;
-    let made = stanchion(&server, "Checkpoint", json!({})).await;
+    let made = admin_done(server.address(), "Checkpoint", json!({})).await;
     // The server that is lost was started once more, and numbered messages there.
     server.kill();
     server.start_again();
@@ -132,16 +122,16 @@ async fn a_restored_server_goes_on_as_one_of_its_own() {
 #[tokio::test]
 async fn checkpoints_are_listed_and_deleted() {
     let server = Server::start();
-    let first = stanchion(&server, "Checkpoint", json!({"Name": "first"})).await;
+    let first = admin_done(server.address(), "Checkpoint", json!({"Name": "first"})).await;
     let taken = http::admin(server.address(), "Checkpoint", json!({"Name": "first"})).await;
     assert_eq!((taken.status, &*taken.error_type()), (400, "InvalidParameterValueException"));
     assert!(taken.message().contains("There is a checkpoint of this name."), "{taken:?}");
-    let second = stanchion(&server, "Checkpoint", json!({"Name": "second"})).await;
-    let listed = stanchion(&server, "ListCheckpoints", json!({})).await;
+    let second = admin_done(server.address(), "Checkpoint", json!({"Name": "second"})).await;
+    let listed = admin_done(server.address(), "ListCheckpoints", json!({})).await;
     assert_eq!(listed, json!({"Checkpoints": [first, second]}));
-    stanchion(&server, "DeleteCheckpoint", json!({"Name": "first"})).await;
+    admin_done(server.address(), "DeleteCheckpoint", json!({"Name": "first"})).await;
     assert!(!Path::new(first["Folder"].as_str().unwrap()).exists());
-    let listed = stanchion(&server, "ListCheckpoints", json!({})).await;
+    let listed = admin_done(server.address(), "ListCheckpoints", json!({})).await;
     assert_eq!(listed, json!({"Checkpoints": [second]}));
 }
 

@@ -1,13 +1,7 @@
 //! Pausing queues and resetting the server, with a client that knows nothing of it.
 
-use serde_json::{Value, json};
-use stanchion_tests::{Server, http, sdk};
-
-async fn admin(server: &Server, action: &str, input: Value) -> Value {
-    let answer = http::admin(server.address(), action, input).await;
-    assert_eq!(answer.status, 200, "{action}: {answer:?}");
-    answer.json()
-}
+use serde_json::json;
+use stanchion_tests::{Server, http::admin_done, sdk};
 
 #[tokio::test]
 async fn a_paused_queue_is_paused_after_sigkill_too() {
@@ -15,7 +9,7 @@ async fn a_paused_queue_is_paused_after_sigkill_too() {
     let sqs = sdk::client(&server);
     let url = sdk::create(&sqs, "q", &[]).await;
     sdk::send(&sqs, &url, "m").await;
-    let paused = admin(&server, "PauseQueue", json!({"QueueUrl": "q"})).await;
+    let paused = admin_done(server.address(), "PauseQueue", json!({"QueueUrl": "q"})).await;
     assert_eq!(paused, json!({"Receive": true, "Send": true}));
     server.kill();
     server.start_again();
@@ -27,7 +21,7 @@ async fn a_paused_queue_is_paused_after_sigkill_too() {
     // A client that waits is served when the queue goes on.
     let (waiting, _) = tokio::join!(
         sdk::receive(&sqs, &url, 20),
-        admin(&server, "ResumeQueue", json!({"QueueUrl": "q"}))
+        admin_done(server.address(), "ResumeQueue", json!({"QueueUrl": "q"}))
     );
     assert_eq!(sdk::bodies(&waiting), ["m"]);
 }
@@ -40,7 +34,7 @@ async fn a_reset_server_is_empty_after_sigkill_too() {
         let url = sdk::create(&sqs, &format!("q{number}"), &[]).await;
         sdk::send(&sqs, &url, "m").await;
     }
-    admin(&server, "Reset", json!({})).await;
+    admin_done(server.address(), "Reset", json!({})).await;
     server.kill();
     server.start_again();
     let sqs = sdk::client(&server);

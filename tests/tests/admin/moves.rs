@@ -1,17 +1,11 @@
 //! MoveMessages and DeadLetterMessage: to another queue, on purpose.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use stanchion_tests::{
     Server,
-    http::admin,
+    http::{admin, admin_done},
     sdk::{self, arn, client, create},
 };
-
-async fn done(server: &Server, action: &str, input: Value) -> Value {
-    let answer = admin(server.address(), action, input).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()
-}
 
 #[tokio::test]
 async fn messages_are_moved_and_stay_where_they_went_after_a_crash() {
@@ -25,7 +19,7 @@ async fn messages_are_moved_and_stay_where_they_went_after_a_crash() {
     let input = json!({
         "QueueUrl": from, "DestinationQueueUrl": to, "Filter": { "BodyContains": "go" },
     });
-    let moved = done(&server, "MoveMessages", input).await;
+    let moved = admin_done(server.address(), "MoveMessages", input).await;
     assert_eq!(moved, json!({ "MessageIds": ids[1..] }));
     server.kill();
     server.start_again();
@@ -52,11 +46,11 @@ async fn a_receiver_gives_a_message_up_with_a_reason() {
     let input = json!({
         "QueueUrl": url, "ReceiptHandle": received.receipt_handle(), "Reason": "unknown schema",
     });
-    let answer = done(&server, "DeadLetterMessage", input.clone()).await;
+    let answer = admin_done(server.address(), "DeadLetterMessage", input.clone()).await;
     assert_eq!(answer["DeadLetterTargetArn"], json!(arn(&sqs, &dead).await));
     let moved = sdk::receive(&sqs, &dead, 20).await;
     assert_eq!(moved[0].message_id(), Some(&*id));
-    let page = done(&server, "PeekMessages", json!({ "QueueUrl": dead })).await;
+    let page = admin_done(server.address(), "PeekMessages", json!({ "QueueUrl": dead })).await;
     let attributes = &page["Messages"][0]["Attributes"];
     assert_eq!(attributes["Stanchion.DeathReason"], "unknown schema");
     assert_eq!(attributes["DeadLetterQueueSourceArn"], json!(arn(&sqs, &url).await));

@@ -3,14 +3,12 @@
 use serde_json::{Value, json};
 use stanchion_tests::{
     Server,
-    http::admin,
+    http::{admin, admin_done},
     sdk::{self, arn, client, create},
 };
 
 async fn stats(server: &Server, input: Value) -> Value {
-    let answer = admin(server.address(), "ListQueueStats", input).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.json()
+    admin_done(server.address(), "ListQueueStats", input).await
 }
 
 #[tokio::test]

@@ -3,16 +3,12 @@
 
 use std::{
     fmt::Write as _,
-    fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    os::unix::fs::PermissionsExt,
     time::Instant,
 };
 
-use aws_sdk_sqs::{Client, config::Credentials};
 use stanchion_tests::{Server, http, process::PATIENCE, sdk};
-use tempfile::TempDir;
 
 const RECEIVE: &str = "POST / HTTP/1.1\r\n\
      Host: localhost\r\n\
@@ -261,19 +257,9 @@ async fn a_queue_may_be_named_so_often() {
 
 #[tokio::test]
 async fn a_key_may_ask_so_often() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("root.toml");
-    let (key, secret) = ("AKIDOFROOT", "a-secret-that-is-long-enough");
-    let text = format!("access_key_id = '{key}'\nsecret_access_key = '{secret}'\n");
-    fs::write(&file, text).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let file = file.display().to_string();
     let limits = ["--requests-per-second-per-key", "1", "--request-burst-per-key", "3"];
-    let server = Server::start_with(&[&limits[..], &["--root-credentials-file", &file]].concat());
-
-    let credentials = Credentials::new(key, secret, None, None, "tests");
-    let config = sdk::client(&server).config().to_builder().credentials_provider(credentials);
-    let sqs = Client::from_conf(config.build());
+    let server = Server::start_signed(&limits);
+    let sqs = sdk::client(&server);
     let mut served = 0;
     let refused = loop {
         assert!(served < 100, "nobody is throttled");

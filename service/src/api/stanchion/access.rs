@@ -22,6 +22,15 @@ pub(super) fn account(call: &Call<'_>, given: Option<&str>) -> Result<AccountId,
     Ok(account)
 }
 
+/// Whose a listing is: of the account that a request names, or, when it names none and root asks, of
+/// all.
+pub(super) fn accounts(call: &Call<'_>, given: Option<&str>) -> Result<Option<AccountId>, Error> {
+    match given {
+        None if call.is_root() => Ok(None),
+        given => account(call, given).map(Some),
+    }
+}
+
 /// The user that a request names, who need not exist.
 pub(super) fn user(
     call: &Call<'_>,

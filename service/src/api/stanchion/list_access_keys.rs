@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Action;
-use super::access::{AccessKeyOutput, account, parse_user_name};
+use super::access::{AccessKeyOutput, accounts, parse_user_name};
 use crate::api::call::Call;
 use crate::api::sqs::list_queues::max_results;
 use crate::error::Error;
@@ -36,10 +36,7 @@ impl Action for ListAccessKeys {
     type Output = ListAccessKeysOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListAccessKeysOutput, Error> {
-        let whose = match self.account_id.as_deref() {
-            None if call.is_root() => None,
-            given => Some(account(call, given)?),
-        };
+        let whose = accounts(call, self.account_id.as_deref())?;
         let user = self.user_name.as_deref().map(parse_user_name).transpose()?;
         let max = max_results(self.max_results, ACCESS_RESULTS_MAX, ACCESS_RESULTS_MAX)?;
         // The last id of the page before: any text is a place among ids.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Action;
-use super::access::{account, parse_user_name};
+use super::access::{accounts, parse_user_name};
 use crate::api::call::Call;
 use crate::api::sqs::list_queues::max_results;
 use crate::error::Error;
@@ -52,10 +52,7 @@ impl Action for ListUsers {
     type Output = ListUsersOutput;
 
     async fn run(self, call: &Call<'_>) -> Result<ListUsersOutput, Error> {
-        let whose = match self.account_id.as_deref() {
-            None if call.is_root() => None,
-            given => Some(account(call, given)?),
-        };
+        let whose = accounts(call, self.account_id.as_deref())?;
         let name = self.user_name.as_deref().map(parse_user_name).transpose()?;
         let max = max_results(self.max_results, ACCESS_RESULTS_MAX, ACCESS_RESULTS_MAX)?;
         let after = self.next_token.filter(|token| !token.is_empty());
