@@ -20,14 +20,14 @@ run:
 # Everything CI runs.
 test:
 	cargo fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-features --all-targets -- -D warnings
 	$(CARGO) clippy --locked --package stanchion-service --no-default-features --all-targets \
 		-- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --all-features --no-deps
 	infra/build/deny.sh
 	infra/build/install.sh clients
-	$(CARGO) test --locked --workspace
-	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace --all-features
+	$(CARGO) build --locked --workspace --all-features --bins
 	$(CARGO) run --locked --bin acceptance -- --scale 0.01 --counts-only
 
 acceptance:

@@ -1,0 +1,3 @@
+//! `stanchion`: the command line.
+
+fn main() {}

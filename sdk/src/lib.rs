@@ -1,0 +1,1 @@
+//! Client, worker runtime and function host for Stanchion and Amazon SQS.
