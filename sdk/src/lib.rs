@@ -1,1 +1,39 @@
 //! Client, worker runtime and function host for Stanchion and Amazon SQS.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use stanchion_sdk::{Client, CreateQueue, DeleteMessage, ReceiveMessage, SendMessage};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! // `Client::from_env()` asks where AWS' own tools look, and works against Amazon SQS.
+//! let client = Client::builder().endpoint("http://127.0.0.1:9324").unsigned().build()?;
+//! let queue = client.create_queue(CreateQueue::new("orders")).await?.queue_url;
+//!
+//! client.send_message(SendMessage::new(&queue, "hello").attribute("kind", "greeting")).await?;
+//!
+//! let receive = ReceiveMessage::new(&queue).max(10).wait(Duration::from_secs(20));
+//! for message in client.receive_message(receive).await?.messages {
+//!     println!("{}", message.body);
+//!     client.delete_message(DeleteMessage::new(&queue, message.receipt_handle)).await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod actions;
+pub mod client;
+mod digest;
+pub mod error;
+pub mod message;
+
+pub use actions::batches::{
+    BatchFailure, ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchEntry,
+    DeleteMessageBatch, DeleteMessageBatchEntry, SendMessageBatch, SendMessageBatchEntry,
+};
+pub use actions::messages::{ChangeMessageVisibility, DeleteMessage, ReceiveMessage, SendMessage};
+pub use actions::own::messages::DeadLetterMessage;
+pub use actions::queues::{CreateQueue, GetQueueAttributes, GetQueueUrl, SetQueueAttributes};
+pub use client::retry::RetryPolicy;
+pub use client::{BuildError, Client, ClientBuilder};
+pub use error::{Error, ServiceError};
+pub use message::{Attributes, Message, MessageAttribute, MessageAttributes};
