@@ -94,6 +94,18 @@ impl ClientBuilder {
         self
     }
 
+    /// Signs nothing if nothing else was said.
+    pub fn or_unsigned(mut self) -> Self {
+        self.signer = self.signer.or(Some(Signer::Nobody));
+        self
+    }
+
+    /// This endpoint if no other was given.
+    pub fn or_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.endpoint = self.endpoint.or_else(|| Some(url.into()));
+        self
+    }
+
     /// How long an attempt may take, beside what it waits for messages; 10 seconds by default.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
