@@ -117,6 +117,8 @@ impl Running {
     async fn start(options: Vec<OsString>) -> Result<(SocketAddr, Running), String> {
         let end = CancellationToken::new();
         let ended = end.clone();
+        // Also when nobody waits for the start any more.
+        let end = end.drop_guard();
         let (ready, started) = oneshot::channel();
         let thread = thread::Builder::new().name("test-server".into()).spawn(move || {
             let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -129,7 +131,7 @@ impl Running {
         let thread = thread.map_err(|error| error.to_string())?;
         let started = started.await.map_err(|_| "its thread has panicked".to_owned())?;
         let (address, shards) = started?;
-        Ok((address, Running { shards, end: Some(end.drop_guard()), thread: Some(thread) }))
+        Ok((address, Running { shards, end: Some(end), thread: Some(thread) }))
     }
 }
 
@@ -145,7 +147,7 @@ async fn serve(options: Vec<OsString>, ready: oneshot::Sender<Started>) {
     };
     match instance.await {
         Ok((address, instance)) => {
-            // Whoever started it may have lost patience: then it is told to end as well.
+            // Nobody may wait for it any more: then it is told to end.
             let _ = ready.send(Ok((address, instance.shards().clone())));
             instance.serve().await;
         }
@@ -174,6 +176,15 @@ mod tests {
     use super::*;
     use crate::actions::queues::ListQueues;
     use crate::{CreateQueue, ReceiveMessage, SendMessage};
+
+    impl Server {
+        /// Returns when a poll waits.
+        async fn parked(&self) {
+            while self.running.shards.stats()[0].parked_polls.get() == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
 
     async fn queue(client: &Client) -> String {
         client.create_queue(CreateQueue::new("q")).await.unwrap().queue_url
@@ -218,17 +229,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_poll_that_waits_gets_what_is_due_when_the_clock_is_moved() {
+        let server = Server::start().await;
+        let client = server.client();
+        let url = queue(&client).await;
+        let late = SendMessage::new(&url, "late").delay(Duration::from_secs(600));
+        client.send_message(late).await.unwrap();
+        let receive = ReceiveMessage::new(&url).wait(Duration::from_secs(20));
+        let (received, ()) = tokio::join!(client.receive_message(receive), async {
+            server.parked().await;
+            server.advance(Duration::from_secs(600)).await;
+        });
+        assert_eq!(received.unwrap().messages[0].body, "late");
+    }
+
+    #[tokio::test]
     async fn a_poll_that_waits_is_over_when_its_server_is_dropped() {
         let server = Server::start().await;
         let client = server.client();
         let url = queue(&client).await;
         let receive = ReceiveMessage::new(&url).wait(Duration::from_secs(20));
         let poll = tokio::spawn(async move { client.receive_message(receive).await });
-        let mut connected = false;
-        while !connected {
-            tokio::task::yield_now().await;
-            connected = server.running.shards.stats()[0].parked_polls.get() > 0;
-        }
+        server.parked().await;
         let address = server.address;
         drop(server);
         assert!(std::net::TcpStream::connect(address).is_err());

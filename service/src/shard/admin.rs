@@ -41,7 +41,10 @@ impl ShardCore {
             && let Some(hosted) = &self.queues[index]
         {
             check(&hosted.info)?;
-            return Ok(Arc::clone(&hosted.info));
+            let info = Arc::clone(&hosted.info);
+            // Whoever asks for it is about to use it.
+            self.use_of(index, turn.now);
+            return Ok(info);
         }
         self.forget_tombstones(turn);
         if !declared && self.tombstones.contains_key(&key) {

@@ -1,8 +1,8 @@
 //! Queues that nobody uses any more: those with `Stanchion.ExpireAfterIdle` are deleted when they
 //! have been idle for so long, as DeleteQueue would.
 //!
-//! A use is a command of a client, a message that comes from another queue, a change of the queue,
-//! and a long poll for as long as it waits. A command writes down when that was and no more: whether
+//! A use is a command of a client, a message that comes from another queue, a change of the queue, a
+//! creation that finds it there, and a long poll for as long as it waits. A command writes down when that was and no more: whether
 //! a queue has been idle is looked at when it may have been. Uses are not stored, so a start is one.
 
 use super::core::ShardCore;

@@ -52,7 +52,7 @@ fn a_queue_that_nobody_uses_is_deleted_with_its_messages() {
 #[test]
 fn every_use_puts_the_end_off() {
     type Use = fn(&mut World);
-    let uses: [(&str, Use); 6] = [
+    let uses: [(&str, Use); 7] = [
         ("a send", |world| drop(world.send("q", vec![message("a")]))),
         ("a receive", |world| drop(world.receive("q", 1))),
         ("a delete of nothing", |world| drop(world.apply("q", Command::Delete(Vec::new())))),
@@ -64,6 +64,7 @@ fn every_use_puts_the_end_off() {
             });
             world.ask("q", |reply| Request::Update { key: key("q"), change, reply }).unwrap();
         }),
+        ("a creation that finds it", |world| drop(world.create("q"))),
         ("a pause", |world| {
             let change = crate::shard::handle::Pause { receive: Some(true), send: None };
             world.ask("q", |reply| Request::Pause { key: key("q"), change, reply }).unwrap();
