@@ -25,6 +25,8 @@ pub mod client;
 mod digest;
 pub mod error;
 pub mod message;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use actions::batches::{
     BatchFailure, ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchEntry,

@@ -9,6 +9,7 @@ pub mod declared;
 pub mod engine;
 pub mod env;
 pub mod error;
+pub mod instance;
 pub mod keyring;
 pub mod limits;
 pub mod metrics;

@@ -159,6 +159,10 @@ pub const USERS_MAX: usize = 10_000;
 /// Access keys, or users, one listing may return.
 pub const ACCESS_RESULTS_MAX: usize = 100;
 
+/// How long a queue with `Stanchion.ExpireAfterIdle` may go unused, in seconds: a minute, so that no
+/// pause for breath costs a queue, to the longest retention.
+pub const EXPIRE_AFTER_IDLE_S: std::ops::RangeInclusive<u32> = 60..=RETENTION_S_MAX;
+
 /// The label of a permission, in characters. Source: AddPermission, `Label`.
 pub const POLICY_LABEL_BYTES_MAX: usize = 80;
 

@@ -7,26 +7,15 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread::available_parallelism;
 
-use stanchion_service::api::call::App;
 use stanchion_service::api::server;
-use stanchion_service::api::tls::Tls;
-use stanchion_service::audit::{Audit, Sink};
-use stanchion_service::auth::stored::save_last_used;
 use stanchion_service::config::auth::AuthMode;
 use stanchion_service::config::{
-    CommandLine, Config, ConfigError, Durability, FreeSpaceMark, LogFormat, LogLevel, Task,
+    CommandLine, Config, ConfigError, Durability, LogFormat, LogLevel, Task,
 };
-use stanchion_service::env::SystemClock;
-use stanchion_service::shard::free_space::FreeSpaceOptions;
-use stanchion_service::shard::handle::Shards;
-use stanchion_service::shard::start::{DurabilityLevel, Failure, StartOptions};
-use stanchion_service::store::Store;
-use stanchion_service::store::memory::MemoryStore;
-use stanchion_service::store::rocks::{RocksOptions, RocksStore};
-use tokio::net::TcpListener;
+use stanchion_service::instance::Instance;
+use stanchion_service::shard::start::Failure;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -82,42 +71,11 @@ fn serve(config: &Config) -> Result<(), String> {
         .build()
         .map_err(|error| format!("cannot start threads: {error}"))?;
     runtime.block_on(async {
-        // Before the store: a port that is taken is found out without touching anything.
-        let listeners = listen(config)?;
-        let audit = Sink::open(&config.audit)?;
-        let tls = config.transport.tls().map(Tls::load).transpose()?;
-        let (shards, failure) = start_shards(config)?;
-        let app = App::new(config, shards.clone());
-        if let Some(sink) = audit {
-            let (data_actions, lost) =
-                (config.audit.audit_data_actions, app.metrics.audit_lines_lost());
-            let audit = Audit::start(sink, data_actions, lost);
-            let audit = audit.map_err(|error| format!("cannot start a thread: {error}"))?;
-            // There is none yet.
-            let _ = app.audit.set(audit);
-        }
-        if let Err(why) = app.bring_about_declared().await {
-            shards.stop().await;
-            return Err(why);
-        }
-        let stop = CancellationToken::new();
-        if let Err(why) = app.issuers.start(&stop).await {
-            shards.stop().await;
-            return Err(why);
-        }
-        greet(config, &listeners)?;
-
-        let failed = tokio::spawn(wait_for_the_end(failure, stop.clone()));
-        let served = CancellationToken::new();
-        let uses = tokio::spawn(save_last_used(shards.clone(), served.clone()));
-        server::serve(listeners, app.clone(), tls, stop).await;
-        served.cancel();
-        // Its last word must reach the shards before they stop. It does not panic.
-        let _ = uses.await;
-        shards.stop().await;
-        if let Some(audit) = app.audit.get() {
-            audit.close().await;
-        }
+        let instance = Instance::start(config).await?;
+        let addresses = instance.addresses().map_err(|error| error.to_string())?;
+        greet(config, &addresses);
+        let failed = tokio::spawn(wait_for_the_end(instance.failure(), instance.stop()));
+        instance.serve().await;
         match failed.await {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(why),
@@ -130,67 +88,6 @@ fn serve(config: &Config) -> Result<(), String> {
 fn workers(config: &Config) -> usize {
     let processors = available_parallelism().map_or(1, usize::from);
     config.workers.unwrap_or(processors.saturating_sub(config.shards).max(1))
-}
-
-fn listen(config: &Config) -> Result<Vec<TcpListener>, String> {
-    let listen = |address: &SocketAddr| {
-        server::listen(*address).map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("cannot listen on {address}: another program does already")
-            }
-            _ => format!("cannot listen on {address}: {error}"),
-        })
-    };
-    config.listen.iter().map(listen).collect()
-}
-
-fn rocks_options(config: &Config) -> RocksOptions {
-    RocksOptions {
-        memory_bytes: config.cache_memory,
-        sync: config.durability == Durability::Fsync,
-        ..RocksOptions::default()
-    }
-}
-
-fn start_shards(config: &Config) -> Result<(Shards, Failure), String> {
-    let (store, free_space, checkpoints): (Arc<dyn Store>, _, _) = match config.durability {
-        Durability::Memory => (Arc::new(MemoryStore::new()), None, None),
-        Durability::Fsync | Durability::Os => {
-            let store = RocksStore::open(&config.data, &rocks_options(config))
-                .map_err(|error| error.to_string())?;
-            let mark_bytes = match config.free_space_mark {
-                FreeSpaceMark::Auto => None,
-                FreeSpaceMark::Bytes(bytes) => Some(bytes),
-            };
-            let free_space = FreeSpaceOptions { path: store.path().to_owned(), mark_bytes };
-            let checkpoints = std::path::absolute(store.path().join("checkpoints"))
-                .map_err(|error| format!("where are we? {error}"))?;
-            (Arc::new(store), Some(free_space), Some(checkpoints))
-        }
-    };
-    // The folder is there by now, and ours.
-    let folder = (config.durability != Durability::Memory).then_some(&*config.data);
-    let keyring = config.at_rest.keyring(folder)?;
-    let options = StartOptions {
-        shards: config.shards,
-        durability: match config.durability {
-            Durability::Fsync => DurabilityLevel::Fsync,
-            Durability::Os => DurabilityLevel::Os,
-            Durability::Memory => DurabilityLevel::Memory,
-        },
-        accept_clock: config.accept_clock,
-        virtual_clock: config.virtual_clock,
-        sixty_second_rules: config.limits().sixty_second_rules,
-        in_flight_max: config.limits().in_flight_max,
-        window_bytes_max: config.read_ahead_memory,
-        requests_max: config.max_requests_in_flight,
-        parked_polls_max: config.max_parked_polls,
-        free_space,
-        checkpoints,
-        keyring: Arc::new(keyring),
-        ..StartOptions::new(store, Arc::new(SystemClock))
-    };
-    Shards::start(options).map_err(|error| error.to_string())
 }
 
 /// Waits for a signal or for a shard to fail, and has everything else stop. Returns why a shard
@@ -220,7 +117,7 @@ async fn wait_for_the_end(mut failure: Failure, stop: CancellationToken) -> Opti
 }
 
 /// The banner: where the server is, and what it promises.
-fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
+fn greet(config: &Config, addresses: &[SocketAddr]) {
     let mut text = format!("stanchiond {}\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: &str| {
         // Writing to a string does not fail.
@@ -229,8 +126,7 @@ fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
     let tls = config.transport.tls();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut endpoint = None;
-    for listener in listeners {
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
+    for address in addresses {
         let url = format!("{scheme}://{address}");
         line("listening", &url);
         endpoint.get_or_insert(url);
@@ -277,7 +173,6 @@ fn greet(config: &Config, listeners: &[TcpListener]) -> Result<(), String> {
     line("try", &format!("aws --endpoint-url {endpoint} sqs create-queue --queue-name hello"));
     // The server works as well when nobody reads its greeting.
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
-    Ok(())
 }
 
 fn log_to_stderr(config: &Config) {

@@ -86,6 +86,7 @@ pub const METRICS: &[Metric] = &[
     row("stanchion_parked_polls", "Long polls that wait for a message.", Source::ShardLevel(|s| s.parked_polls.get())),
     row("stanchion_polls_in_flight", "Long polls in progress.", Source::Level(|s| s.admission.polls() as u64)),
     row("stanchion_queues", "Queues.", Source::ShardLevel(|s| s.queues.get())),
+    row("stanchion_queues_idle_deleted", "Queues deleted because nobody used them for as long as their attribute says.", Source::ShardCounter(|s| s.queues_idle_deleted.get())),
     row("stanchion_read_ahead_bytes", "Bytes of messages read ahead.", Source::ShardLevel(|s| s.window_bytes.get())),
     row("stanchion_request_seconds", "Time from a request's headers to its answer, waits included.", Source::RequestSeconds),
     row("stanchion_requests", "Requests by action, code and protocol; code OK is success.", Source::Requests),

@@ -6,10 +6,9 @@ use std::path::Path;
 
 use stanchion_service::config::Config;
 use stanchion_service::env::os_random;
+use stanchion_service::instance::rocks_options;
 use stanchion_service::store::rocks::{self, Loss, RocksView};
 use stanchion_service::verify;
-
-use crate::rocks_options;
 
 /// Opens a folder that a start refuses.
 pub(crate) fn repair(config: &Config, accept_loss: bool) -> Result<(), String> {

@@ -15,10 +15,11 @@ pub fn stanchiond() -> &'static PathBuf {
 
 fn build() -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    // The whole workspace is selected so that features are unified as in `cargo test --workspace`,
+    // The whole workspace is selected so that features are unified as in `make test`,
     // and nothing is compiled twice.
     cargo
-        .args(["build", "--quiet", "--locked", "--workspace", "--bin", "stanchiond"])
+        .args(["build", "--quiet", "--locked", "--workspace", "--all-features"])
+        .args(["--bin", "stanchiond"])
         .args(["--message-format", "json-render-diagnostics"])
         .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")]);
     if !cfg!(debug_assertions) {

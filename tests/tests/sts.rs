@@ -29,17 +29,22 @@ use stanchion_tests::{
 };
 use tempfile::TempDir;
 
+/// Root's key, which [`World`] is given in a file.
+pub(crate) const ROOT_KEY: &str = "AKIAROOTOFTESTS00000";
+/// Its secret.
+pub(crate) const ROOT_SECRET: &str = "only-in-tests-0123456789-0123456789";
+
 const ISSUER: &str = "https://issuer.example";
-const ROLE: &str = "arn:aws:iam::000000000000:role/orders";
+pub(crate) const ROLE: &str = "arn:aws:iam::000000000000:role/orders";
 
 /// A server that believes an issuer, and that only root and whoever has a role may use.
-struct World {
-    server: Server,
-    folder: TempDir,
+pub(crate) struct World {
+    pub(crate) server: Server,
+    pub(crate) folder: TempDir,
 }
 
 impl World {
-    fn new() -> World {
+    pub(crate) fn new() -> World {
         World::with_keys(test_keys::JWKS)
     }
 
@@ -132,8 +137,7 @@ fn root_key(folder: &Path) -> PathBuf {
     let path = folder.join("root.toml");
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create_new(true).mode(0o600).open(&path);
-    let text = "access_key_id = 'AKIAROOTOFTESTS00000'\n\
-                secret_access_key = 'only-in-tests-0123456789-0123456789'\n";
+    let text = format!("access_key_id = '{ROOT_KEY}'\nsecret_access_key = '{ROOT_SECRET}'\n");
     file.and_then(|mut file| file.write_all(text.as_bytes())).expect("the folder takes a file");
     path
 }
@@ -153,7 +157,7 @@ fn now() -> u64 {
 }
 
 /// A token of the issuer, with some claims changed.
-fn token(changes: Value) -> String {
+pub(crate) fn token(changes: Value) -> String {
     let mut claims = json!({
         "iss": ISSUER, "sub": "system:serviceaccount:shop:orders", "aud": ["stanchion"],
         "exp": now() + 3600, "iat": now(), "nbf": now(),

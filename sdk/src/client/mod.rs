@@ -168,8 +168,10 @@ fn refusal(action: &'static str, answer: &Response<Bytes>, request_id: Option<St
     struct Refusal {
         #[serde(rename = "__type")]
         shape: String,
-        #[serde(alias = "Message")]
         message: String,
+        // Either is written, and by some servers both.
+        #[serde(rename = "Message")]
+        capital: String,
     }
     let status = answer.status();
     let given: Refusal = serde_json::from_slice(answer.body()).unwrap_or_default();
@@ -179,7 +181,7 @@ fn refusal(action: &'static str, answer: &Response<Bytes>, request_id: Option<St
         "" => status.canonical_reason().unwrap_or("Unknown").replace(' ', ""),
         shape => shape.to_owned(),
     };
-    let message = given.message;
+    let message = if given.message.is_empty() { given.capital } else { given.message };
     let status = status.as_u16();
     Error::Service(Arc::new(ServiceError { action, code, message, status, request_id }))
 }
@@ -205,6 +207,15 @@ mod tests {
             error.to_string(),
             "SendMessage: QueueDoesNotExist: The specified queue does not exist. (status 400, request id)"
         );
+    }
+
+    #[test]
+    fn a_sentence_may_be_there_twice() {
+        let twice =
+            r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","message":"gone","Message":"gone"}"#;
+        assert!(refused(400, twice).to_string().contains("QueueDoesNotExist: gone "));
+        let capital = r#"{"__type":"com.amazonaws.sqs#InvalidAddress","Message":"no"}"#;
+        assert!(refused(404, capital).to_string().contains("InvalidAddress: no "));
     }
 
     #[test]

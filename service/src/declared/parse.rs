@@ -334,6 +334,7 @@ mod tests {
             visibility_timeout = 60
             delay_seconds = "5"
             long_delays = true
+            expire_after_idle = 3600
             dead_letter_queue = "orders-dead"
             max_receive_count = 3
             tags = { team = "billing", level = 3 }
@@ -352,7 +353,15 @@ mod tests {
         assert_eq!(names, ["orders", "orders-dead", "orders.fifo"]);
         let [orders, dead, fifo] = &queues[..] else { panic!("three queues") };
         let given: Vec<_> = orders.given.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(given, ["DelaySeconds=5", "Stanchion.LongDelays=true", "VisibilityTimeout=60"]);
+        assert_eq!(
+            given,
+            [
+                "DelaySeconds=5",
+                "Stanchion.ExpireAfterIdle=3600",
+                "Stanchion.LongDelays=true",
+                "VisibilityTimeout=60"
+            ]
+        );
         assert_eq!(orders.dead_letters, Some((dead.name.clone(), 3)));
         assert_eq!(orders.tags["level"], "3");
         assert!(fifo.given["Policy"].contains("sqs:SendMessage"), "{:?}", fifo.given);

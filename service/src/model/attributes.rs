@@ -122,6 +122,10 @@ pub struct QueueSettings {
     /// `Stanchion.LongDelays`, ours: messages may be delayed by up to a year.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub long_delays: bool,
+    /// `Stanchion.ExpireAfterIdle`, ours, seconds: the queue is deleted when nobody has used it for
+    /// so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_after_idle_s: Option<u32>,
 }
 
 impl QueueSettings {
@@ -145,6 +149,7 @@ impl QueueSettings {
             kms_reuse_s: 300,
             sse_enabled: true,
             long_delays: false,
+            expire_after_idle_s: None,
         }
     }
 
@@ -156,6 +161,11 @@ impl QueueSettings {
     /// How long a message is kept.
     pub fn retention(&self) -> Millis {
         Millis::from_secs(self.retention_s)
+    }
+
+    /// How long the queue may go unused before it is deleted; `None`: for ever.
+    pub fn expire_after_idle(&self) -> Option<Millis> {
+        self.expire_after_idle_s.map(Millis::from_secs)
     }
 
     /// The queue's own delay.
@@ -278,6 +288,8 @@ pub const ATTRIBUTES: &[QueueAttribute] = &[
         |v| v.paused.as_str().map(Into::into)),
     own("Stanchion.LongDelays", Rule::Text(set_long_delays),
         |v| v.settings.long_delays.then(|| "true".into())),
+    own("Stanchion.ExpireAfterIdle", Rule::Text(set_expire_after_idle),
+        |v| v.settings.expire_after_idle_s.map(|seconds| seconds.to_string())),
 ];
 
 const fn row(
@@ -460,6 +472,18 @@ fn set_long_delays(settings: &mut QueueSettings, value: &str) -> Result<(), Erro
     Ok(())
 }
 
+/// Nothing, or zero: the queue stays.
+fn set_expire_after_idle(settings: &mut QueueSettings, value: &str) -> Result<(), Error> {
+    settings.expire_after_idle_s = match value {
+        "" | "0" => None,
+        value => {
+            let seconds = parse_number(value).filter(|s| limits::EXPIRE_AFTER_IDLE_S.contains(s));
+            Some(seconds.ok_or_else(|| invalid_value("Stanchion.ExpireAfterIdle"))?)
+        }
+    };
+    Ok(())
+}
+
 /// The longest key ARN or alias that KMS takes.
 const KMS_KEY_ID_BYTES_MAX: usize = 2048;
 
@@ -539,6 +563,7 @@ mod tests {
             ("ReceiveMessageWaitTimeSeconds", "0", "20",      &["21"]),
             ("KmsDataKeyReusePeriodSeconds",  "60", "86400",  &["59", "86401"]),
             ("SqsManagedSseEnabled",          "True", "FALSE", &["", "1", "yes"]),
+            ("Stanchion.ExpireAfterIdle",     "60", "1209600", &["59", "1209601", "-1", "x"]),
         ];
         for (name, least, most, wrong) in cases {
             for legal in [least, most] {
@@ -548,6 +573,18 @@ mod tests {
                 let error = set("q", &[(name, value)]).unwrap_err();
                 assert_eq!(error, invalid_value(name), "{name}={value}");
             }
+        }
+    }
+
+    #[test]
+    fn a_queue_that_expires_is_kept_again_by_nothing_or_zero() {
+        let expires = ("Stanchion.ExpireAfterIdle", "3600");
+        let mut settings = set("q", &[expires]).unwrap();
+        assert!(shown("q", &settings).contains(&("Stanchion.ExpireAfterIdle", "3600".into())));
+        for kept in ["", "0"] {
+            apply(&mut settings, &given(&[expires]), &limits::STANDARD).unwrap();
+            apply(&mut settings, &given(&[(expires.0, kept)]), &limits::STANDARD).unwrap();
+            assert_eq!(settings, QueueSettings::new(QueueKind::Standard));
         }
     }
 

@@ -41,7 +41,10 @@ impl ShardCore {
             && let Some(hosted) = &self.queues[index]
         {
             check(&hosted.info)?;
-            return Ok(Arc::clone(&hosted.info));
+            let info = Arc::clone(&hosted.info);
+            // Whoever asks for it is about to use it.
+            self.use_of(index, turn.now);
+            return Ok(info);
         }
         self.forget_tombstones(turn);
         if !declared && self.tombstones.contains_key(&key) {
@@ -63,7 +66,7 @@ impl ShardCore {
         info.data_key = self.options.at_rest.data_key_for(&info);
         let info = Arc::new(info);
         let queue = self.open_queue(&info, HintRow::default(), Vec::new(), Seq::MIN, turn.now);
-        let index = self.host(Hosted::new(Arc::clone(&info), queue));
+        let index = self.host(Hosted::new(Arc::clone(&info), queue, turn.now));
         self.touch(turn, index);
         record(turn, &info);
         Ok(info)
@@ -115,7 +118,9 @@ impl ShardCore {
         let info = Arc::new(info);
         if let Some(hosted) = &mut self.queues[index] {
             hosted.describe(Arc::clone(&info));
+            hosted.used_at = turn.now;
         }
+        self.expect_idle(index);
         record(turn, &info);
         info
     }
@@ -169,6 +174,9 @@ impl ShardCore {
         if let Some(deadline) = hosted.deadline {
             self.deadlines.remove(&(deadline, index));
         }
+        if let Some(due) = hosted.idle_due {
+            self.idle.remove(&(due, index));
+        }
         self.held -= hosted.held;
         self.window_bytes -= hosted.window_bytes;
         self.reclaim.forget(index);
@@ -205,6 +213,7 @@ impl ShardCore {
             hosted.queue = queue;
             hosted.rows = TurnRows::new(info.slot, info.generation);
             hosted.describe(Arc::clone(&info));
+            hosted.used_at = turn.now;
         }
         record(turn, &info);
         Ok(())
@@ -224,6 +233,7 @@ impl ShardCore {
             }
         };
         self.names.insert(key, index);
+        self.expect_idle(index);
         index
     }
 

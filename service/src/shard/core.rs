@@ -98,6 +98,8 @@ pub struct ShardCore {
     /// When queues were deleted, under [`CoreOptions::sixty_second_rules`].
     pub(super) tombstones: HashMap<QueueKey, Timestamp>,
     pub(super) deadlines: BTreeSet<(Timestamp, usize)>,
+    /// When queues may have been idle for long enough to be deleted.
+    pub(super) idle: BTreeSet<(Timestamp, usize)>,
     /// Work left over for the next turn.
     pub(super) leftover: Vec<Request>,
     /// Queues with waiters that this turn could not serve all.
@@ -119,6 +121,7 @@ impl ShardCore {
         let now = self.now();
         let mut turn = Turn::new(now, self.options.time.boot());
         self.expire(&mut turn)?;
+        self.delete_idle(&mut turn);
         let leftover = std::mem::take(&mut self.leftover);
         turn.commands = (leftover.len() + requests.len()) as u64;
         self.prefetch(&mut turn, &requests)?;
@@ -140,7 +143,8 @@ impl ShardCore {
             return Wake::Now;
         }
         let boot = self.options.time.boot();
-        let due = [self.deadlines.first().map(|(due, _)| *due), self.tasks.due_at()];
+        let deadline = self.deadlines.first().map(|(due, _)| *due);
+        let due = [deadline, self.tasks.due_at(), self.idle_due_at()];
         let due = due.into_iter().flatten().map(|due| self.options.time.until(due));
         let real = [self.waiters.next_deadline(), self.reclaim.due_at(), self.outbox.due_at()];
         let real = real.into_iter().flatten().map(|at| at.saturating_sub(boot));
@@ -287,6 +291,7 @@ impl ShardCore {
             return Ok(());
         };
         let paused = self.paused(index);
+        self.use_of(index, turn.now);
         let receive = match &command {
             Command::Receive(receive) => Some(*receive),
             Command::Send(_) if paused.send => {
@@ -367,6 +372,7 @@ impl ShardCore {
             std::iter::from_fn(|| self.waiters.take_due(turn.boot)).collect()
         };
         for (index, waiter) in ended {
+            self.use_of(index, turn.now);
             self.send_back(turn, index, waiter.reply, Ok(Outcome::Received(Vec::new())));
         }
     }
@@ -409,6 +415,7 @@ impl ShardCore {
         index: usize,
         command: &mut Command,
     ) -> Result<Result<Outcome, Error>, StoreError> {
+        self.use_of(index, turn.now);
         match self.perform(turn, index, Act::Apply(command)) {
             Err(StoreError::Unavailable(why)) => {
                 tracing::warn!(why, "the store is busy");

@@ -44,6 +44,10 @@ pub(super) struct Hosted {
     pub(super) given_bytes: u64,
     /// When something was last done to it, on the boot clock.
     pub(super) touched_at: Duration,
+    /// When somebody last used it.
+    pub(super) used_at: Timestamp,
+    /// As the shard's line of queues that may be idle has it.
+    pub(super) idle_due: Option<Timestamp>,
     /// For those who follow its tail: the number that the next message gets.
     pub(super) arrivals: Option<watch::Sender<Seq>>,
     /// How fast messages come and go.
@@ -69,7 +73,7 @@ pub(super) enum Act<'a> {
 }
 
 impl Hosted {
-    pub(super) fn new(info: Arc<QueueInfo>, queue: Queue) -> Hosted {
+    pub(super) fn new(info: Arc<QueueInfo>, queue: Queue, now: Timestamp) -> Hosted {
         let rows = TurnRows::new(info.slot, info.generation);
         let mut hosted = Hosted {
             info: Arc::clone(&info),
@@ -85,6 +89,8 @@ impl Hosted {
             removed: 0,
             given_bytes: 0,
             touched_at: Duration::ZERO,
+            used_at: now,
+            idle_due: None,
             arrivals: None,
             rates: Rates::default(),
         };

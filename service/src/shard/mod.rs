@@ -15,6 +15,7 @@ pub mod free_space;
 pub mod groups;
 pub mod handle;
 mod hosted;
+mod idle;
 mod ids;
 pub mod map;
 mod outbox;

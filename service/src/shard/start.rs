@@ -223,6 +223,7 @@ impl ShardCore {
             reclaim: Reclaim::default(),
             tombstones: Default::default(),
             deadlines: Default::default(),
+            idle: Default::default(),
             leftover: Vec::new(),
             unserved: Vec::new(),
             last,
@@ -287,7 +288,7 @@ impl ShardCore {
         let hint = hint.map(decode).transpose()?.unwrap_or_default();
         let deliveries = load_deliveries(store, info.slot, info.generation)?;
         let queue = self.open_queue(info, hint, deliveries, Seq::MIN, now);
-        let mut hosted = Hosted::new(Arc::clone(info), queue);
+        let mut hosted = Hosted::new(Arc::clone(info), queue, now);
         hosted.deadline = hosted.queue.next_deadline();
         hosted.held = hosted.queue.held();
         self.held += hosted.held;

@@ -25,6 +25,8 @@ pub struct ShardStats {
     pub moved: Counter,
     /// Receives that would have dead-lettered a message whose target cannot be resolved.
     pub dead_letter_stuck: Counter,
+    /// Queues deleted because nobody used them for as long as they say.
+    pub queues_idle_deleted: Counter,
     /// Passes of the shard's loop that did something.
     pub turns: Counter,
     /// Commits that waited for the disk.

@@ -253,8 +253,11 @@ const ELSEWHERE: &[&str] = &[
     "Fair queues: what a group has in flight makes it noisy, not the time it takes.",
     "FIFO queues: a backlog of one group, however long, hides no other group.",
     "A message whose dead-letter queue is gone stays where it is and goes on being delivered.",
-    "With `standard` and `relaxed` limits there are attributes of our own, named `Stanchion.*`; `All` \
-     includes them.",
+    "With `standard` and `relaxed` limits there are attributes of our own, named `Stanchion.*`: `All` \
+     includes those of messages, and not those of queues.",
+    "A queue with `Stanchion.ExpireAfterIdle`, a number of seconds, is deleted when nobody has sent to \
+     it, received from it or changed it for so long, and none of its polls waits. A start of the server \
+     counts as a use; a dead-letter queue of another queue stays.",
 ];
 
 fn document() -> String {

@@ -3,6 +3,7 @@
 mod access;
 mod at_rest;
 mod due;
+mod idle;
 mod moves;
 mod operations;
 mod operators;
