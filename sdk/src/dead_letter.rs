@@ -96,11 +96,14 @@ impl DeadLetters {
     }
 
     async fn find_target(&self) -> Result<String, DeadLetterError> {
-        let request = GetQueueAttributes::new(&*self.queue_url, ["RedrivePolicy"]);
+        let request = GetQueueAttributes {
+            queue_url: self.queue_url.to_string(),
+            attribute_names: vec!["RedrivePolicy".into()],
+        };
         let reply = self.client.get_queue_attributes(request).await?;
         let target = reply.attributes.get("RedrivePolicy").and_then(|policy| target_of(policy));
         let (account, name) = target.ok_or(DeadLetterError::NoDeadLetterQueue)?;
-        let request = GetQueueUrl::new(name).owner(account);
+        let request = GetQueueUrl { queue_owner_aws_account_id: Some(account), queue_name: name };
         Ok(self.client.get_queue_url(request).await?.queue_url)
     }
 }

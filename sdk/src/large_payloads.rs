@@ -17,8 +17,8 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use crate::{
-    Client, DeleteMessage, Error, Message, MessageAttribute, Outgoing, ReceiveMessage,
-    SendMessageReply, producer::attributes_size,
+    Client, DeleteMessage, Error, Message, MessageAttribute, MessageAttributes, Outgoing,
+    ReceiveMessage, actions::messages::SendMessageReply, producer::attributes_size,
 };
 
 /// The attribute that marks a message whose body is kept elsewhere.
@@ -336,7 +336,7 @@ fn is_mark(name: &str) -> bool {
     name == PAYLOAD_SIZE || name == LEGACY_PAYLOAD_SIZE
 }
 
-fn is_marked(attributes: &crate::MessageAttributes) -> bool {
+fn is_marked(attributes: &MessageAttributes) -> bool {
     attributes.keys().any(|name| is_mark(name))
 }
 

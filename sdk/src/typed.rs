@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::{
     Client, DeadLetterError, DeadLetters, DeleteMessage, Error, Message, Outgoing, ReceiveMessage,
-    SendMessage, SendMessageReply,
+    SendMessage, actions::messages::SendMessageReply,
 };
 
 /// A message, and the value that its body is.

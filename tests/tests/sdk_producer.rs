@@ -15,8 +15,8 @@ use std::{
 use object_store::{ObjectStore, memory::InMemory};
 use serde::{Deserialize, Serialize};
 use stanchion_sdk::{
-    Client, CreateQueue, DeadLetterError, DeleteMessageBatch, DeleteMessageBatchEntry,
-    GetQueueAttributes, Message, Outgoing, Producer, ReceiveMessage, TraceContext, TypedQueue,
+    Client, CreateQueue, DeadLetterError, DeleteMessageBatch, GetQueueAttributes, Message,
+    Outgoing, Producer, ReceiveMessage, TraceContext, TypedQueue,
     large_payloads::{LargePayloads, plain_handle},
     request_reply::{Replier, RequestError, Requester},
 };
@@ -39,9 +39,6 @@ fn client(server: &Server) -> Client {
 
 async fn create(client: &Client, name: &str, attributes: &[(&str, &str)]) -> String {
     let mut request = CreateQueue::new(name);
-    if name.ends_with(".fifo") {
-        request = request.attribute("FifoQueue", "true");
-    }
     for (name, value) in attributes {
         request = request.attribute(*name, *value);
     }
@@ -51,7 +48,7 @@ async fn create(client: &Client, name: &str, attributes: &[(&str, &str)]) -> Str
 /// A queue whose dead letters go to another; the URLs of both.
 async fn create_with_dead_letters(client: &Client) -> [String; 2] {
     let dead = create(client, "dead", &[]).await;
-    let request = GetQueueAttributes::new(&dead, ["QueueArn"]);
+    let request = GetQueueAttributes::all(&dead);
     let found = client.get_queue_attributes(request).await.expect("the queue exists").attributes;
     let arn = &found["QueueArn"];
     let policy = format!(r#"{{"deadLetterTargetArn":"{arn}","maxReceiveCount":5}}"#);
@@ -71,13 +68,9 @@ async fn drain(client: &Client, url: &str, count: usize) -> Vec<Message> {
         assert!(Instant::now() < deadline, "{} of {count} came", seen.len());
         let request = ReceiveMessage::new(url).max(10).wait(Duration::from_secs(1));
         let came = client.receive_message(request).await.expect("the service answers").messages;
-        let entries = came.iter().enumerate().map(|(id, message)| DeleteMessageBatchEntry {
-            id: id.to_string(),
-            receipt_handle: message.receipt_handle.clone(),
-        });
-        let entries: Vec<_> = entries.collect();
-        if !entries.is_empty() {
-            let deleted = client.delete_message_batch(DeleteMessageBatch::new(url, entries)).await;
+        if !came.is_empty() {
+            let handles = came.iter().map(|message| &message.receipt_handle);
+            let deleted = client.delete_message_batch(DeleteMessageBatch::new(url, handles)).await;
             assert_eq!(deleted.expect("the service answers").failed, []);
         }
         seen.extend(came);
@@ -288,10 +281,10 @@ async fn a_late_reply_is_dropped() {
     replier.reply(&request, "here I am").await.unwrap();
     let deadline = Instant::now() + PATIENCE;
     let left = || async {
-        let names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
-        let request = GetQueueAttributes::new(requester.reply_queue_url(), names);
+        let request = GetQueueAttributes::all(requester.reply_queue_url());
         let found = client.get_queue_attributes(request).await.unwrap().attributes;
-        found.values().any(|count| count != "0")
+        let counters = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        counters.iter().any(|name| found[*name] != "0")
     };
     while left().await {
         assert!(Instant::now() < deadline, "the late reply stays");

@@ -4,11 +4,10 @@
 use std::time::{Duration, Instant};
 
 use super::{batcher::Lane, error::SendError, outgoing::Outgoing};
-use crate::{BatchFailure, Error, SendMessageBatch, SendMessageBatchReply};
-
-/// The pause before a second attempt is at most this long; it doubles with every further one.
-const BACKOFF_BASE: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
+use crate::{
+    BatchFailure, Error, RetryPolicy, SendMessageBatch, actions::batches::SendMessageBatchReply,
+    error::is_throttled,
+};
 
 /// What of a batch has no answer yet, in order.
 #[derive(Debug)]
@@ -56,8 +55,8 @@ impl<T> Delivery<T> {
     /// The next request: all that is left, or the first of it.
     pub(super) fn request(&self, queue_url: &str) -> SendMessageBatch {
         let entries = self.entries[..self.requested()].iter().enumerate();
-        let entries = entries.map(|(id, entry)| entry.message.to_entry(id.to_string())).collect();
-        SendMessageBatch::new(queue_url, entries)
+        let entries = entries.map(|(id, entry)| entry.message.to_entry(id.to_string()));
+        SendMessageBatch::new(queue_url, entries.collect::<Vec<_>>())
     }
 
     /// Takes the answer to the [request](Self::request). `random` is from 0 to 1.
@@ -75,7 +74,8 @@ impl<T> Delivery<T> {
             self.singly = true;
             return Progress { settled: Vec::new(), again_after: Some(Duration::ZERO) };
         }
-        let pause = backoff(self.failures, random);
+        // Of the policy only the pauses: how long to go on, each message says.
+        let pause = RetryPolicy::default().pause(self.failures + 1, random);
         let mut verdicts = verdicts(answer, requested).into_iter();
         let (mut settled, mut left) = (Vec::new(), Vec::new());
         let mut failed = false;
@@ -113,7 +113,9 @@ fn verdicts(answer: Result<SendMessageBatchReply, Error>, requested: usize) -> V
     let reply = match answer {
         Ok(reply) => reply,
         Err(error) => {
-            let verdict = |_| match error.is_retryable() {
+            // What came back damaged was done, and the client has tried for a better answer.
+            let again = error.is_retryable() && !matches!(error, Error::Corrupt { .. });
+            let verdict = |_| match again {
                 true => Verdict::Again(SendError::Request(error.clone())),
                 false => Verdict::Final(Err(SendError::Request(error.clone()))),
             };
@@ -147,7 +149,7 @@ fn verdicts(answer: Result<SendMessageBatchReply, Error>, requested: usize) -> V
 
 /// Whether the service, rather than the message, is to blame.
 fn may_pass(failure: &BatchFailure) -> bool {
-    !failure.sender_fault || failure.code.contains("Throttl")
+    !failure.sender_fault || is_throttled(&failure.code)
 }
 
 /// Whether a request can have been refused as a whole for what one message of it is. Source: facts
@@ -165,19 +167,12 @@ fn spoils_the_batch(error: &Error) -> bool {
     !error.is_retryable() && error.code().is_some_and(|code| codes.contains(&code))
 }
 
-/// Somewhere between at once and twice as long as the last time, so that many producers do not come
-/// back together.
-fn backoff(failures: u32, random: f64) -> Duration {
-    let longest = BACKOFF_BASE.saturating_mul(2_u32.saturating_pow(failures)).min(BACKOFF_MAX);
-    longest.mul_f64(random.clamp(0.0, 1.0))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, sync::Arc};
 
     use super::*;
-    use crate::{SendMessageBatchResult, ServiceError};
+    use crate::{ServiceError, actions::batches::SendMessageBatchResult};
 
     /// A delivery of messages named by their bodies, to be given up 60 s after `start`.
     fn delivery(start: Instant, bodies: &[&'static str]) -> Delivery<&'static str> {
@@ -223,13 +218,13 @@ mod tests {
     }
 
     fn refusal(code: &str, status: u16) -> Error {
-        Error::Service(ServiceError {
+        Error::Service(Arc::new(ServiceError {
             action: "SendMessageBatch",
             code: code.into(),
             message: String::new(),
             status,
             request_id: None,
-        })
+        }))
     }
 
     /// `body ok`, or `body code`, for each that is done with.
@@ -262,7 +257,7 @@ mod tests {
         let failed = [("0", "InternalError", false), ("2", "RequestThrottled", true)];
         let progress = delivery.settle(reply(&delivery, &failed), now, 1.0);
         assert_eq!(told(&progress), ["b ok"]);
-        assert_eq!(progress.again_after, Some(BACKOFF_BASE));
+        assert_eq!(progress.again_after, Some(Duration::from_millis(100)));
         assert_eq!(requested(&delivery), ["0=a", "1=c"]);
         let progress = delivery.settle(reply(&delivery, &[]), now, 1.0);
         assert_eq!(told(&progress), ["a ok", "c ok"]);
@@ -312,7 +307,7 @@ mod tests {
         let mut delivery = delivery(now, &["a", "b"]);
         delivery.settle(Err(refusal("MissingParameter", 400)), now, 1.0);
         let progress = delivery.settle(Err(refusal("ServiceUnavailable", 503)), now, 0.5);
-        assert_eq!(progress.again_after, Some(BACKOFF_BASE / 2));
+        assert_eq!(progress.again_after, Some(Duration::from_millis(50)));
         assert_eq!(requested(&delivery), ["0=a"]);
     }
 

@@ -21,7 +21,7 @@ use super::{
     error::SendError,
     outgoing::Outgoing,
 };
-use crate::{Error, SendMessageBatch, SendMessageBatchReply};
+use crate::{Error, SendMessageBatch, actions::batches::SendMessageBatchReply};
 
 /// How many messages are taken in one go.
 const TAKEN_MAX: usize = 256;

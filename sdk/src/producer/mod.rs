@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Client, Error, SendMessageBatch, SendMessageBatchReply};
+use crate::{Client, Error, SendMessageBatch, actions::batches::SendMessageBatchReply};
 
 pub use delivery::Sent;
 pub use error::SendError;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     MessageAttribute, MessageAttributes, SendMessage, SendMessageBatchEntry, TraceContext,
+    message::TRACE_HEADER,
 };
 
 /// A message to be sent, without saying where to. Any text is one.
@@ -121,8 +122,6 @@ impl Outgoing {
         entry
     }
 }
-
-const TRACE_HEADER: &str = "AWSTraceHeader";
 
 /// What attributes weigh: names, types and values. Source: facts sheet, 4.3.
 pub(crate) fn attributes_size(attributes: &MessageAttributes) -> usize {

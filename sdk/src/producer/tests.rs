@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::{BatchFailure, SendMessageBatchResult};
+use crate::{BatchFailure, actions::batches::SendMessageBatchResult};
 
 /// Answers requests when the test says so, and remembers their bodies.
 #[derive(Clone)]
@@ -86,8 +86,7 @@ impl Service {
 
 /// Lingers for ever: a batch goes when it is full, or when the producer closes.
 fn builder(queue: &str) -> ProducerBuilder {
-    let client = Client::builder().endpoint("http://127.0.0.1:1").region("us-east-1").unsigned();
-    let client = client.build().unwrap();
+    let client = Client::builder().endpoint("http://127.0.0.1:1").unsigned().build().unwrap();
     Producer::builder(client, queue).linger(Duration::from_secs(3600))
 }
 

@@ -16,7 +16,7 @@ const POLL: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How many messages one receive has at most.
-const RECEIVE_MAX: usize = 10;
+const RECEIVE_MAX: u32 = 10;
 
 /// Sends replies to requests.
 ///
@@ -136,8 +136,9 @@ impl Replier {
                 while handling.len() >= self.concurrency {
                     handling.join_next().await;
                 }
-                let free = (self.concurrency - handling.len()).min(RECEIVE_MAX);
-                let receive = ReceiveMessage::new(&*queue_url).max(free).wait(POLL);
+                let free = u32::try_from(self.concurrency - handling.len()).unwrap_or(u32::MAX);
+                let receive =
+                    ReceiveMessage::new(&*queue_url).max(free.min(RECEIVE_MAX)).wait(POLL);
                 match self.client.receive_message(receive).await {
                     Ok(received) => {
                         for request in received.messages {

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::{CORRELATION_ID, EXPIRE_AFTER_IDLE, REPLY_TO, pending::Pending};
 use crate::{
-    Client, CreateQueue, DeleteMessageBatch, DeleteMessageBatchEntry, DeleteQueue, Error, Message,
-    Outgoing, Producer, ReceiveMessage, SendError,
+    Client, CreateQueue, DeleteMessageBatch, Error, Message, Outgoing, Producer, ReceiveMessage,
+    SendError, actions::queues::DeleteQueue,
 };
 
 /// How long one receive waits for replies. Source: facts sheet, 5.6.
@@ -245,7 +245,8 @@ impl Requester {
         self.poller.stop.cancel();
         self.requests.close().await;
         self.poller.tracker.wait().await;
-        match self.client.delete_queue(DeleteQueue::new(&*self.reply_queue_url)).await {
+        let delete = DeleteQueue { queue_url: self.reply_queue_url.to_string() };
+        match self.client.delete_queue(delete).await {
             Err(error) if !error.is_queue_missing() => Err(error),
             _ => Ok(()),
         }
@@ -302,10 +303,7 @@ impl Replies {
         if handles.is_empty() {
             return;
         }
-        let entries = handles.into_iter().enumerate().map(|(id, receipt_handle)| {
-            DeleteMessageBatchEntry { id: id.to_string(), receipt_handle }
-        });
-        let request = DeleteMessageBatch::new(&self.queue_url, entries.collect());
+        let request = DeleteMessageBatch::new(&self.queue_url, handles);
         // What is not deleted comes again, and nobody waits for it.
         if let Err(error) = self.client.delete_message_batch(request).await {
             tracing::debug!(%error, "replies were not deleted");
