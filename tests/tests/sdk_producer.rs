@@ -178,7 +178,7 @@ async fn a_message_that_spoils_its_batch_is_refused_alone() {
     let bad = producer.enqueue(message("no id")).await.unwrap();
     let two = producer.enqueue(message("2").dedup_id("2")).await.unwrap();
     one.await.unwrap();
-    assert_eq!(bad.await.unwrap_err().code(), Some("InvalidParameterValue"));
+    assert_eq!(bad.await.unwrap_err().code(), Some("InvalidParameterValueException"));
     two.await.unwrap();
     let bodies: Vec<_> = drain(&client, &url, 2).await.into_iter().map(|m| m.body).collect();
     assert_eq!(bodies, ["1", "2"]);
