@@ -39,6 +39,7 @@ const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub struct DeadLetters {
     client: Client,
     queue_url: Arc<str>,
+    copies: bool,
     /// The URL of the queue that copies go to. A redrive policy that is changed meanwhile is not
     /// looked at again.
     target: Arc<OnceCell<String>>,
@@ -59,7 +60,15 @@ pub enum DeadLetterError {
 impl DeadLetters {
     /// Of the queue with a URL.
     pub fn of(client: Client, queue_url: impl Into<String>) -> DeadLetters {
-        DeadLetters { client, queue_url: queue_url.into().into(), target: Arc::default() }
+        let copies = client.is_amazon();
+        DeadLetters { client, queue_url: queue_url.into().into(), copies, target: Arc::default() }
+    }
+
+    /// Copies and deletes at Stanchion too, so that a program can be tried as it will be at Amazon.
+    #[must_use]
+    pub fn by_copying(mut self) -> DeadLetters {
+        self.copies = true;
+        self
     }
 
     /// Makes a dead letter of a message that is in flight. Of the reason, control characters are
@@ -69,7 +78,7 @@ impl DeadLetters {
     /// [`DeadLetterError`].
     pub async fn send(&self, message: &Message, reason: &str) -> Result<(), DeadLetterError> {
         let reason = legal_reason(reason);
-        if self.client.is_amazon() {
+        if self.copies {
             return self.copy_and_delete(message, reason).await;
         }
         let request = DeadLetterMessage::new(&*self.queue_url, &message.receipt_handle);

@@ -15,8 +15,10 @@ use std::{
 use object_store::{ObjectStore, memory::InMemory};
 use serde::{Deserialize, Serialize};
 use stanchion_sdk::{
-    Client, CreateQueue, DeadLetterError, DeleteMessageBatch, GetQueueAttributes, Message,
-    Outgoing, Producer, ReceiveMessage, TraceContext, TypedQueue,
+    Client, CreateQueue, DeadLetterError, DeadLetters, DeleteMessageBatch, GetQueueAttributes,
+    Message, Outgoing, Producer, ReceiveMessage, TraceContext, TypedQueue,
+    actions::queues::DeleteQueue,
+    dead_letter::DEATH_REASON,
     large_payloads::{LargePayloads, plain_handle},
     request_reply::{Replier, RequestError, Requester},
 };
@@ -207,7 +209,7 @@ async fn a_body_that_cannot_be_read_becomes_a_dead_letter() {
 
     let letter = receive(&client, &dead).await.remove(0);
     assert_eq!(letter.message_id, unreadable.message.message_id);
-    let reason = &letter.attributes["Stanchion.DeathReason"];
+    let reason = &letter.attributes[DEATH_REASON];
     assert!(reason.contains("Order") && reason.contains("line 1"), "{reason}");
 }
 
@@ -224,6 +226,24 @@ async fn without_a_dead_letter_queue_an_unreadable_body_stays() {
         let outcome = &received.unreadable[0].dead_lettered;
         assert!(matches!(outcome, Err(DeadLetterError::NoDeadLetterQueue)), "{outcome:?}");
     }
+}
+
+#[tokio::test]
+async fn a_dead_letter_by_copying_has_all_that_it_was_sent_with() {
+    let server = Server::start();
+    let client = client(&server);
+    let [url, dead] = create_with_dead_letters(&client).await;
+    let sent = Outgoing::new("body").attribute("kind", "order").trace_header("Root=1-2-3");
+    client.send_message(sent.to_queue(&url)).await.unwrap();
+    let message = receive(&client, &url).await.remove(0);
+    let dead_letters = DeadLetters::of(client.clone(), &url).by_copying();
+    dead_letters.send(&message, "it makes no sense").await.unwrap();
+
+    let letter = receive(&client, &dead).await.remove(0);
+    assert_eq!((letter.body.as_str(), letter.attribute("kind")), ("body", Some("order")));
+    assert_eq!(letter.attribute(DEATH_REASON), Some("it makes no sense"));
+    assert_eq!(letter.trace_header(), Some("Root=1-2-3"));
+    assert_eq!(sdk::counters(&sdk::client(&server), &url).await, [0, 0, 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -296,6 +316,54 @@ async fn a_late_reply_is_dropped() {
         matches!(gone, Err(stanchion_sdk::request_reply::ReplyError::RequesterGone)),
         "{gone:?}"
     );
+}
+
+#[tokio::test]
+async fn a_request_that_failed_is_handled_again() {
+    let server = Server::start();
+    let client = client(&server);
+    // What failed is there again at once.
+    let url = create(&client, "questions", &[("VisibilityTimeout", "0")]).await;
+    let tries = Arc::new(AtomicUsize::new(0));
+    let handler = move |_: Message| {
+        let tries = tries.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match tries {
+                0 => Err("not yet"),
+                _ => Ok("now"),
+            }
+        }
+    };
+    let stop = CancellationToken::new();
+    let replier = Replier::builder(client.clone()).concurrency(1).build();
+    let answers = tokio::spawn({
+        let (url, stop) = (url.clone(), stop.clone());
+        async move { replier.run(url, stop, handler).await }
+    });
+    let requester = Requester::builder(client, &url).timeout(PATIENCE).build().await.unwrap();
+    assert_eq!(requester.request("ready?").await.unwrap().body, "now");
+    stop.cancel();
+    answers.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reply_queue_that_was_deleted_is_made_again() {
+    let server = Server::start();
+    let client = client(&server);
+    let url = create(&client, "questions", &[]).await;
+    let builder = Requester::builder(client.clone(), &url).timeout(PATIENCE);
+    let requester = builder.build().await.unwrap();
+    let replies = requester.reply_queue_url().to_owned();
+    client.delete_queue(DeleteQueue { queue_url: replies.clone() }).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while client.get_queue_attributes(GetQueueAttributes::all(&replies)).await.is_err() {
+        assert!(Instant::now() < deadline, "it is not made again");
+        time::sleep(Duration::from_millis(5)).await;
+    }
+    let asking = tokio::spawn(async move { requester.request("still there?").await });
+    let request = drain(&client, &url, 1).await.remove(0);
+    Replier::builder(client).build().reply(&request, "yes").await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap().body, "yes");
 }
 
 #[tokio::test]

@@ -130,7 +130,7 @@ impl ProducerBuilder {
         self
     }
 
-    /// Requests under way at the same time: at least 1, by default 4.
+    /// Requests under way at the same time: at least 1, by default 8.
     #[must_use]
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.limits.batches_in_flight = requests.max(1);
@@ -221,7 +221,7 @@ impl Producer {
                 batch_messages: BATCH_MESSAGES_MAX,
                 batch_bytes: BATCH_BYTES_MAX,
                 linger: Duration::from_millis(5),
-                batches_in_flight: 4,
+                batches_in_flight: 8,
             },
             buffered_messages: 10_000,
             buffered_bytes: 64 * 1024 * 1024,

@@ -22,6 +22,9 @@ const POLL: Duration = Duration::from_secs(20);
 /// The pause after a receive that failed.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// A reply that was received by an answer that got lost comes again soon, while somebody waits for it.
+const REPLY_VISIBILITY_S: u64 = 3;
+
 /// How long the service keeps a message at least. Source: facts sheet, 3.1.
 const RETENTION_MIN_S: u64 = 60;
 
@@ -172,10 +175,10 @@ impl RequesterBuilder {
     async fn make_reply_queue(&self) -> Result<(CreateQueue, String), Error> {
         let retention = self.timeout.as_secs().max(RETENTION_MIN_S);
         let lasting = CreateQueue::new(format!("{}-{}", self.reply_queue_prefix, Uuid::new_v4()))
-            .attribute("MessageRetentionPeriod", retention.to_string());
+            .attribute("MessageRetentionPeriod", retention)
+            .attribute("VisibilityTimeout", REPLY_VISIBILITY_S);
         if !self.client.is_amazon() {
-            let expiry = self.idle_expiry.as_secs().to_string();
-            let expiring = lasting.clone().attribute(EXPIRE_AFTER_IDLE, expiry);
+            let expiring = lasting.clone().attribute(EXPIRE_AFTER_IDLE, self.idle_expiry.as_secs());
             match self.client.create_queue(expiring.clone()).await {
                 Err(error) if error.code() == Some("InvalidAttributeName") => {}
                 Err(error) => return Err(error),
