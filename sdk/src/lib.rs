@@ -22,11 +22,18 @@
 
 pub mod actions;
 pub mod client;
+pub mod dead_letter;
 mod digest;
 pub mod error;
+#[cfg(feature = "large-payloads")]
+pub mod large_payloads;
 pub mod message;
+pub mod producer;
+pub mod request_reply;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod trace_context;
+pub mod typed;
 
 pub use actions::batches::{
     BatchFailure, ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchEntry,
@@ -37,5 +44,10 @@ pub use actions::own::messages::DeadLetterMessage;
 pub use actions::queues::{CreateQueue, GetQueueAttributes, GetQueueUrl, SetQueueAttributes};
 pub use client::retry::RetryPolicy;
 pub use client::{BuildError, Client, ClientBuilder};
+pub use dead_letter::{DeadLetterError, DeadLetters};
 pub use error::{Error, ServiceError};
 pub use message::{Attributes, Message, MessageAttribute, MessageAttributes};
+pub use producer::{Outgoing, Producer, SendError, Sent};
+pub use request_reply::{Replier, Requester};
+pub use trace_context::TraceContext;
+pub use typed::{TypedMessage, TypedQueue};

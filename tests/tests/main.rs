@@ -19,6 +19,7 @@ mod operations;
 mod readme;
 mod redrive;
 mod sdk_client;
+mod sdk_producer;
 mod server;
 mod sts;
 mod threat_model;
