@@ -11,6 +11,7 @@ pub mod connections;
 mod converse;
 pub mod door;
 pub mod error_table;
+mod forwarded;
 mod on_use;
 pub mod protocol;
 pub mod respond;
@@ -18,5 +19,7 @@ pub mod server;
 pub mod sqs;
 pub mod stanchion;
 pub mod sts;
+#[cfg(test)]
+mod test_world;
 pub mod throttle;
 pub mod tls;

@@ -18,6 +18,7 @@ mod hosted;
 mod idle;
 mod ids;
 pub mod map;
+pub mod messages;
 mod outbox;
 pub mod peek;
 pub mod queue_stats;
