@@ -203,7 +203,7 @@ async fn dead_letters(sqs: &Client) {
     let source = sqs.create_queue(source).await.unwrap().queue_url;
     let list = ListDeadLetterSourceQueues { queue_url: dead.clone(), ..Default::default() };
     let sources = sqs.list_dead_letter_source_queues(list).await.unwrap().queue_urls;
-    assert_eq!(sources, [source.clone()]);
+    assert_eq!(sources, [&*source]);
 
     for body in ["1", "2", "3"] {
         sqs.send_message(SendMessage::new(&source, body)).await.unwrap();

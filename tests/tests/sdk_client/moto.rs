@@ -72,7 +72,7 @@ async fn messages(sqs: &Client) {
     let create = CreateQueue::new("orders").attribute("VisibilityTimeout", 40).tag("team", "shop");
     let url = sqs.create_queue(create).await.unwrap().queue_url;
     assert_eq!(sqs.get_queue_url(GetQueueUrl::new("orders")).await.unwrap().queue_url, url);
-    assert_eq!(sqs.list_queues(ListQueues::default()).await.unwrap().queue_urls, [url.clone()]);
+    assert_eq!(sqs.list_queues(ListQueues::default()).await.unwrap().queue_urls, [&*url]);
     let attributes = [("DelaySeconds".into(), "0".into())].into();
     let set = SetQueueAttributes { queue_url: url.clone(), attributes };
     sqs.set_queue_attributes(set).await.unwrap();
