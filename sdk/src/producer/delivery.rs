@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Delivery<T> {
     entries: Vec<Entry<T>>,
-    /// Attempts in a row that brought nothing.
+    /// Attempts in a row after which something had to be sent again.
     failures: u32,
     /// Whether each message goes in a request of its own, because one of them spoils the others'.
     singly: bool,
