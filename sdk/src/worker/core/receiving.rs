@@ -128,12 +128,12 @@ impl Core {
         for queue in candidates {
             let state = &self.queues[queue].receiving;
             let room = state.under_way < state.parallel;
-            let worthwhile = max * 2 >= full;
-            if room && (worthwhile || (ripe && state.under_way == 0)) {
+            let none = state.under_way == 0;
+            if room && (max == full || (none && (ripe || max * 2 >= full))) {
                 let wait = if alone { self.settings.wait } else { Duration::ZERO };
                 return Some((queue, max, wait));
             }
-            unasked |= state.under_way == 0;
+            unasked |= none;
         }
         self.credit_since = unasked.then(|| self.credit_since.unwrap_or(now));
         None

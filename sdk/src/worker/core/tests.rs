@@ -509,6 +509,17 @@ fn a_deletion_without_an_answer_is_tried_again_while_the_message_is_ours() {
 }
 
 #[test]
+fn nothing_is_given_up_while_its_deletion_is_under_way() {
+    let (mut story, starts) = Story::with(settings(1, false), &[""]);
+    story.handled(starts[0].0, Decision::Delete);
+    story.until(s(60));
+    assert_eq!(story.deletions(), [[1]]);
+    assert_eq!(story.endings(), []);
+    story.settled(&[1], Answer::Done);
+    assert_eq!(story.endings(), [(1, Ending::Deleted)]);
+}
+
+#[test]
 fn failed_receives_are_tried_again_with_growing_pauses() {
     let mut story = Story::new(settings(1, false));
     let mut at = Vec::new();
