@@ -34,6 +34,7 @@ pub mod request_reply;
 pub mod testing;
 pub mod trace_context;
 pub mod typed;
+pub mod worker;
 
 pub use actions::batches::{
     BatchFailure, ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchEntry,

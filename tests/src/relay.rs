@@ -1,62 +1,65 @@
-//! A relay of TCP connections: an address that stays while the server behind it comes and goes.
+//! An address that stays the same while the server behind it is killed and starts on another port.
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
+    task::{JoinHandle, JoinSet},
 };
 
-/// Passes on what comes to whatever it points at. While nobody is there, it hangs up on whoever comes.
+/// Passes connections on. Dropped, it closes them.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
-    /// Held to look or to set.
+    /// Guards where new connections go.
     target: Arc<Mutex<SocketAddr>>,
-    task: JoinHandle<()>,
+    accepting: JoinHandle<()>,
 }
 
 impl Relay {
-    /// A relay to an address.
+    /// Listens on a free port, and passes connections on to `target`.
     ///
     /// # Panics
-    /// When there is no port to listen on.
-    pub async fn to(target: SocketAddr) -> Relay {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    /// When no port is free.
+    pub async fn start(target: SocketAddr) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it listens");
         let target = Arc::new(Mutex::new(target));
-        let pointed_at = Arc::clone(&target);
-        let task = tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let target = *pointed_at.lock().unwrap_or_else(PoisonError::into_inner);
-                tokio::spawn(async move {
-                    if let Ok(mut server) = TcpStream::connect(target).await {
-                        // However it ends, both hear of it.
-                        let _ = copy_bidirectional(&mut client, &mut server).await;
-                    }
-                });
-            }
-        });
-        Relay { address, target, task }
-    }
-
-    /// Passes new connections on to another address.
-    pub fn point_at(&self, target: SocketAddr) {
-        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
+        let accepting = tokio::spawn(accept(listener, target.clone()));
+        Relay { address, target, accepting }
     }
 
     /// The endpoint to give to a client.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+
+    /// Passes new connections on to another address.
+    pub fn point_to(&self, target: SocketAddr) {
+        *self.target.lock().expect("nobody panics while it is held") = target;
+    }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.task.abort();
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, target: Arc<Mutex<SocketAddr>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut client, _)) = listener.accept().await {
+        let target = *target.lock().expect("nobody panics while it is held");
+        connections.spawn(async move {
+            // A server that is not there closes the connection, as the network would.
+            if let Ok(mut server) = TcpStream::connect(target).await {
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            }
+        });
+        while connections.try_join_next().is_some() {}
     }
 }

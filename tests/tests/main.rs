@@ -20,6 +20,7 @@ mod readme;
 mod redrive;
 mod sdk_client;
 mod sdk_producer;
+mod sdk_worker;
 mod server;
 mod sts;
 mod threat_model;

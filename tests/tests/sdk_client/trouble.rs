@@ -43,7 +43,7 @@ const STUBBORN: RetryPolicy = RetryPolicy {
 async fn what_is_sent_while_the_server_is_killed_and_started_again_arrives() {
     const MESSAGES: usize = 300;
     let mut server = Server::start_signed(&[]);
-    let relay = Relay::to(server.address()).await;
+    let relay = Relay::start(server.address()).await;
     let sqs = client_at(&relay.url(), STUBBORN);
     let url = queue(&sqs, "q").await;
 
@@ -60,7 +60,7 @@ async fn what_is_sent_while_the_server_is_killed_and_started_again_arrives() {
         progress.wait_for(|sent| after <= *sent).await.expect("it goes on");
         server.kill();
         server.start_again();
-        relay.point_at(server.address());
+        relay.point_to(server.address());
     }
     sending.await.expect("every send succeeds");
 
