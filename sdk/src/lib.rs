@@ -25,6 +25,8 @@ pub mod client;
 pub mod dead_letter;
 mod digest;
 pub mod error;
+#[cfg(feature = "functions")]
+pub mod functions;
 #[cfg(feature = "large-payloads")]
 pub mod large_payloads;
 pub mod message;

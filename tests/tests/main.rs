@@ -19,6 +19,7 @@ mod operations;
 mod readme;
 mod redrive;
 mod sdk_client;
+mod sdk_functions;
 mod sdk_producer;
 mod sdk_worker;
 mod server;
