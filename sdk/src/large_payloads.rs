@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Client, DeleteMessage, Error, Message, MessageAttribute, MessageAttributes, Outgoing,
-    ReceiveMessage, actions::messages::SendMessageReply, producer::attributes_size,
+    ReceiveMessage, actions::messages::SendMessageReply,
 };
 
 /// The attribute that marks a message whose body is kept elsewhere.
@@ -245,7 +245,7 @@ impl LargePayloads {
         if is_marked(&message.message_attributes) {
             return Err(PayloadError::Attributes("the attribute for the size is reserved"));
         }
-        if self.threshold > 0 && attributes_size(&message.message_attributes) > self.threshold {
+        if self.threshold > 0 && message.size() - message.body.len() > self.threshold {
             return Err(PayloadError::Attributes("the attributes alone are too large"));
         }
         let key = format!("{}{}", self.prefix, Uuid::new_v4());

@@ -27,7 +27,6 @@ use crate::{Client, Error, SendMessageBatch, actions::batches::SendMessageBatchR
 pub use delivery::Sent;
 pub use error::SendError;
 pub use outgoing::Outgoing;
-pub(crate) use outgoing::attributes_size;
 
 use batcher::Limits;
 use driver::{Accepted, Driver};

@@ -95,9 +95,14 @@ impl Outgoing {
     }
 
     /// Bytes as the service counts them: the body, and of every attribute name, type and value. The
-    /// rest of a message is not counted.
+    /// rest of a message is not counted. Source: facts sheet, 4.3.
     pub fn size(&self) -> usize {
-        self.body.len() + attributes_size(&self.message_attributes)
+        let weigh = |(name, attribute): (&String, &MessageAttribute)| {
+            let text = attribute.string_value.as_ref().map_or(0, String::len);
+            let binary = attribute.binary_value.as_ref().map_or(0, Vec::len);
+            name.len() + attribute.data_type.len() + text + binary
+        };
+        self.body.len() + self.message_attributes.iter().map(weigh).sum::<usize>()
     }
 
     /// As a request of its own.
@@ -121,16 +126,6 @@ impl Outgoing {
         entry.message_deduplication_id = self.dedup_id.clone();
         entry
     }
-}
-
-/// What attributes weigh: names, types and values. Source: facts sheet, 4.3.
-pub(crate) fn attributes_size(attributes: &MessageAttributes) -> usize {
-    let weigh = |(name, attribute): (&String, &MessageAttribute)| {
-        let text = attribute.string_value.as_ref().map_or(0, String::len);
-        let binary = attribute.binary_value.as_ref().map_or(0, Vec::len);
-        name.len() + attribute.data_type.len() + text + binary
-    };
-    attributes.iter().map(weigh).sum()
 }
 
 impl From<&str> for Outgoing {
