@@ -12,8 +12,9 @@ use crate::process::{Launch, tail};
 /// The programs of one build and a scratch folder that vanishes with this value.
 #[derive(Debug)]
 pub struct Place {
+    /// Where the programs of this build are.
+    build: PathBuf,
     server: PathBuf,
-    floor: PathBuf,
     scratch: TempDir,
 }
 
@@ -28,7 +29,7 @@ impl Place {
         fs::create_dir_all(&folder)?;
         Ok(Place {
             server: server.unwrap_or_else(|| build.join("stanchiond")),
-            floor: build.join("floor"),
+            build: build.to_owned(),
             scratch: tempfile::Builder::new().prefix("run-").tempdir_in(folder)?,
         })
     }
@@ -40,7 +41,12 @@ impl Place {
 
     /// How to start a floor (`null` or `log`).
     pub fn floor(&self, kind: &str) -> Launch {
-        Launch::floor(&self.floor, kind, &self.data(kind))
+        Launch::floor(&self.program("floor"), kind, &self.data(kind))
+    }
+
+    /// Where a program of this build is.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.build.join(name)
     }
 
     /// The data folder of this name, which need not exist.

@@ -11,6 +11,7 @@ mod moves;
 mod peek;
 mod polls;
 mod probe;
+mod sdk;
 mod speed;
 
 use std::future::Future;
@@ -125,6 +126,13 @@ pub const SCENARIOS: &[Scenario] = &[
         disk_gib: 12.0,
         within_s: 3_600,
         run: |context, report| Box::pin(speed::run(context, report)),
+    },
+    Scenario {
+        name: "sdk",
+        about: "producer, worker, heartbeats, request and reply, functions, beside the load generator",
+        disk_gib: 8.0,
+        within_s: 1_800,
+        run: |context, report| Box::pin(sdk::run(context, report)),
     },
     Scenario {
         name: "kills",
