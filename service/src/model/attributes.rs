@@ -315,6 +315,16 @@ pub fn apply(
     given: &BTreeMap<String, String>,
     limits: &Limits,
 ) -> Result<(), Error> {
+    put(settings, given, limits)?;
+    check_together(settings)
+}
+
+/// The same, without a look at whether they go together.
+pub fn put(
+    settings: &mut QueueSettings,
+    given: &BTreeMap<String, String>,
+    limits: &Limits,
+) -> Result<(), Error> {
     if let Some(name) = given.keys().find(|name| find(name, limits).is_err()) {
         return Err(unknown(name));
     }
@@ -331,6 +341,11 @@ pub fn apply(
                 .into(),
         ));
     }
+    Ok(())
+}
+
+/// Whether values that are each legal go together.
+pub fn check_together(settings: &QueueSettings) -> Result<(), Error> {
     match settings.fifo {
         Some(FifoSettings {
             throughput_limit: FifoThroughputLimit::PerMessageGroupId,
@@ -340,6 +355,7 @@ pub fn apply(
         _ => Ok(()),
     }
 }
+
 
 fn apply_row(
     settings: &mut QueueSettings,
@@ -565,6 +581,9 @@ mod tests {
         assert!(set("q.fifo", &[per_group]).is_err());
         assert!(set("q.fifo", &[per_group, ("DeduplicationScope", "messageGroup")]).is_ok());
         assert!(set("q.fifo", &[("DeduplicationScope", "messagegroup")]).is_err());
+        let mut alone = QueueSettings::new(QueueKind::Fifo);
+        put(&mut alone, &given(&[per_group]), &limits::STANDARD).unwrap();
+        assert!(check_together(&alone).is_err());
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! AWS JSON 1.0. Source: facts sheet, 1.1 to 1.3.
 
+mod objects;
+
 use memchr::{memchr, memchr2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::objects::Objects;
 use crate::api::error_table;
 use crate::error::Error;
 use crate::limits::INPUT_VALUES_MAX;
@@ -24,14 +27,13 @@ pub fn recognises(content_type: &str) -> bool {
 /// The input of an action. An empty body is an empty object.
 pub fn decode<Input: DeserializeOwned>(body: &[u8]) -> Result<Input, Error> {
     let body = if body.is_empty() { b"{}" } else { body };
-    // Serde would take a list for a struct, its elements for the members in order.
-    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return Err(Error::MalformedInput("Start of list found where not expected.".into()));
-    }
     if has_too_many_values(body) {
         return Err(Error::MalformedInput("There are too many values.".into()));
     }
-    serde_json::from_slice(body).map_err(|error| Error::MalformedInput(explain(&error).into()))
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    Input::deserialize(Objects(&mut reader))
+        .and_then(|input| reader.end().map(|()| input))
+        .map_err(|error| Error::MalformedInput(explain(&error).into()))
 }
 
 /// Whether there are more values than any legal input has. Before each but the first stands a comma
@@ -168,6 +170,24 @@ mod tests {
         for (body, text) in cases {
             assert_eq!(refusal(body), text, "{body}");
         }
+    }
+
+    #[test]
+    fn a_list_is_no_structure_however_deep_it_lies() {
+        for input in [
+            r#"["q"]"#,
+            r#"{"Entries":[["a","body"]]}"#,
+            r#"{"Entries":[{"MessageAttributes":{"a":["String","x"]}}]}"#,
+            r#"{"Entries":[{"MessageSystemAttributes":{"AWSTraceHeader":["String"]}}]}"#,
+        ] {
+            let refusal = decode::<SendMessageBatch>(input.as_bytes()).unwrap_err();
+            assert_eq!(refusal.to_string(), "Start of list found where not expected.", "{input}");
+        }
+        let whole = r#"{"Entries":[{"Id":"a","MessageAttributes":{"a":{"DataType":"String"}}}]}"#;
+        assert!(decode::<SendMessageBatch>(whole.as_bytes()).is_ok());
+        // A member that nobody knows may be anything.
+        let novel = r#"{"Entries":[{"Novelty":[["x"]]}],"Novelty":[]}"#;
+        assert!(decode::<SendMessageBatch>(novel.as_bytes()).is_ok());
     }
 
     #[test]

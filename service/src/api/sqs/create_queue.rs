@@ -40,11 +40,17 @@ impl Action for CreateQueue {
         call.ask_to_create(&key, &tags)?;
 
         let mut settings = QueueSettings::new(key.name.kind());
-        attributes::apply(&mut settings, &given, call.app.limits)?;
+        attributes::put(&mut settings, &given, call.app.limits)?;
         if let Some(text) = given.get("RedrivePolicy") {
             redrive::check_target(call, &key, &settings, text)?;
         }
         tags::check(&tags, key.name.as_str())?;
+        if let Err(refusal) = attributes::check_together(&settings) {
+            // No queue is made like this, but one that is there may well be described.
+            let existing = call.app.shards.find(&key).ok_or(refusal)?;
+            check_existing(&existing, &settings, &given)?;
+            return Ok(QueueUrlOutput { queue_url: call.queue_url(&key) });
+        }
 
         let wanted = settings.clone();
         let check = move |existing: &QueueInfo| check_existing(existing, &wanted, &given);
