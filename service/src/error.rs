@@ -254,6 +254,9 @@ pub enum Error {
     /// A request whose body did not arrive in time.
     #[error("The request was not received in time.")]
     RequestTimeout,
+    /// A request that took too long to answer; what it began goes on.
+    #[error("The request could not be answered in time.")]
+    AnswerTimeout,
     /// Too much at once, or not enough room on the disk: try again.
     #[error("{0}")]
     ServiceUnavailable(Cow<'static, str>),

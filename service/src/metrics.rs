@@ -62,6 +62,8 @@ enum Source {
 #[rustfmt::skip]
 pub const METRICS: &[Metric] = &[
     row("stanchion_audit_lines_lost", "Lines of the audit log that could not be written, or did not fit into the queue for it.", Source::Counter(|s| s.audit_lines_lost.get())),
+    row("stanchion_bodies_late", "Requests refused because their bodies took too long to arrive.", Source::Counter(|s| s.connections.incidents.bodies_late.get())),
+    row("stanchion_bodies_slow", "Requests refused because their bodies came too slowly.", Source::Counter(|s| s.connections.incidents.bodies_slow.get())),
     row("stanchion_bytes_in_flight", "Bytes of request and response bodies in progress.", Source::Level(|s| s.admission.bytes() as u64)),
     row("stanchion_commit_seconds", "Time spent in commits.", Source::ShardNanoseconds(|s| s.commit_ns.get())),
     row("stanchion_connections", "Open connections.", Source::Level(|s| s.connections.count() as u64)),
@@ -88,6 +90,7 @@ pub const METRICS: &[Metric] = &[
     row("stanchion_request_seconds", "Time from a request's headers to its answer, waits included.", Source::RequestSeconds),
     row("stanchion_requests", "Requests by action, code and protocol; code OK is success.", Source::Requests),
     row("stanchion_requests_in_flight", "Requests in progress, long polls not counted.", Source::Level(|s| s.admission.requests() as u64)),
+    row("stanchion_requests_late", "Requests that were not answered in time.", Source::Counter(|s| s.connections.incidents.requests_late.get())),
     row("stanchion_requests_throttled_by_key", "Requests refused because their access key made too many.", Source::Counter(|s| s.throttle.refused_of_keys())),
     row("stanchion_requests_throttled_by_queue", "Requests refused because too many named their queue.", Source::Counter(|s| s.throttle.refused_of_queues())),
     row("stanchion_server", "What was configured.", Source::Info),

@@ -96,6 +96,11 @@ impl Ticket {
         }
     }
 
+    /// Whether it is one.
+    pub fn is_parked(&self) -> bool {
+        self.parked.load(Relaxed)
+    }
+
     fn charge(&self, bytes: usize) -> usize {
         self.bytes.fetch_add(bytes, Relaxed);
         self.admission.bytes.fetch_add(bytes, Relaxed) + bytes
@@ -140,8 +145,10 @@ mod tests {
     fn a_waiting_poll_makes_room_for_a_request() {
         let admission = admission();
         let poll = admission.admit(10).unwrap();
+        assert!(!poll.is_parked());
         poll.park();
         poll.park();
+        assert!(poll.is_parked());
         assert_eq!(counts(&admission), (0, 10, 1));
         drop(poll);
         assert_eq!(counts(&admission), (0, 0, 0));

@@ -215,6 +215,19 @@ impl Call<'_> {
         }
     }
 
+    /// Puts on record that the action refuses what policies allow, and says why.
+    pub fn refuse(&self, why: &'static str) -> Error {
+        self.record_refusal(why);
+        Error::AccessDenied(why.into())
+    }
+
+    /// The same, where the answer is not to say so.
+    pub fn record_refusal(&self, why: &'static str) {
+        if let Some(record) = self.record {
+            record.refuse(why);
+        }
+    }
+
     /// Under which URL the client of this request reaches the server.
     pub fn base_url(&self) -> String {
         match (&self.app.public_url, &self.origin) {

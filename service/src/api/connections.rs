@@ -50,6 +50,12 @@ pub struct Incidents {
     pub idle: Counter,
     /// Closed because a request's headers were too long.
     pub headers_too_large: Counter,
+    /// Requests whose bodies took too long in all.
+    pub bodies_late: Counter,
+    /// Requests whose bodies came too slowly.
+    pub bodies_slow: Counter,
+    /// Requests that took too long, from their headers to their answers.
+    pub requests_late: Counter,
     /// TLS handshakes that failed.
     pub handshakes_failed: Counter,
     /// TLS handshakes that took too long.

@@ -130,6 +130,7 @@ table! {
         MalformedPolicyDocument(_)       => row(STS, "MalformedPolicyDocument",      "MalformedPolicyDocument",    400),
         PackedPolicyTooLarge(_)          => row(STS, "PackedPolicyTooLarge",         "PackedPolicyTooLarge",       400),
         RequestTimeout                   => row(COMMON, "RequestTimeoutException",              "RequestTimeout",              408),
+        AnswerTimeout                    => row(COMMON, "RequestTimeoutException",              "RequestTimeout",              408),
         RequestTooLarge(_)               => row(COMMON, "RequestEntityTooLargeException",       "RequestEntityTooLarge",       413),
         Internal(_)                      => row(COMMON, "InternalFailure",                      "InternalFailure",             500),
         ServiceUnavailable(_)            => row(COMMON, "ServiceUnavailable",                   "ServiceUnavailable",          503),

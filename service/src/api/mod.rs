@@ -5,6 +5,7 @@ pub mod action;
 mod activity;
 pub mod admission;
 mod authenticate;
+mod body;
 pub mod call;
 pub mod connections;
 mod converse;

@@ -6,23 +6,25 @@ use std::future::poll_fn;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Incoming};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use ipnet::IpNet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::api::action::{self, Answer, Row, Service};
 use crate::api::activity::Activity;
 use crate::api::admission::Ticket;
+use crate::api::body::Arriving;
 use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
 use crate::api::protocol::query::Form;
@@ -35,6 +37,9 @@ use crate::limits;
 
 /// An answer, in one piece.
 pub type Reply = Response<Full<Bytes>>;
+
+/// What a long poll may take beyond the time of other requests.
+const LONG_POLL_MAX: Duration = Duration::from_secs(limits::RECEIVE_WAIT_S_MAX as u64);
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -73,7 +78,8 @@ impl Peer {
     pub async fn respond(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Infallible> {
         let _busy = self.activity.begin();
         // Handed on by reference: whatever a future is given by value, it keeps room for twice.
-        let (mut parts, mut body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let mut body = Arriving::new(body, &self.app.times, &self.app.connections.incidents);
         let mut is_read = false;
         let mut text = Uuid::encode_buffer();
         // Random bytes are pooled there, so this costs no system call.
@@ -89,7 +95,7 @@ impl Peer {
             }
             _ => no_action(),
         };
-        if !is_read && !discard(body, self.app.times.body).await {
+        if !is_read && !body.discard().await {
             reply.headers_mut().insert(header::CONNECTION, CLOSE);
         }
         // Digits and dashes are always a legal value.
@@ -99,8 +105,8 @@ impl Peer {
         Ok(reply)
     }
 
-    async fn answer(&self, parts: &mut Parts, body: &mut Incoming, request_id: &str) -> Reply {
-        let started = Instant::now();
+    async fn answer(&self, parts: &mut Parts, body: &mut Arriving<'_>, request_id: &str) -> Reply {
+        let started = body.started();
         let mut protocol = find_protocol(&parts.headers);
         let mut action = None;
         let audit = self.app.audit.get();
@@ -120,7 +126,7 @@ impl Peer {
             let permission = action.map(|action| action.permission);
             let now = SystemClock.wall();
             let event = Event { record, request_id, permission, refused, outcome: code, now };
-            Box::pin(audit.put(event)).await;
+            Box::pin(audit.put(event, self.app.times.request)).await;
         }
         self.app.metrics.observe(name, code, protocol, started.elapsed());
         reply
@@ -130,19 +136,18 @@ impl Peer {
         &self,
         protocol: &mut Protocol,
         parts: &mut Parts,
-        body: &mut Incoming,
+        body: &mut Arriving<'_>,
         request_id: &str,
         found: &mut Option<&'static Row>,
         record: Option<&Record>,
     ) -> Result<(Vec<u8>, Ticket), Error> {
-        let claimed = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let claimed = body.claimed();
         if claimed > limits::REQUEST_BODY_BYTES_MAX {
             return Err(Error::RequestTooLarge(limits::REQUEST_BODY_BYTES_MAX));
         }
         let ticket = self.app.admission.admit(claimed)?;
-        let body = timeout(self.app.times.body, read(body, claimed, &ticket))
-            .await
-            .map_err(|_| Error::RequestTimeout)??;
+        let deadline = body.started() + self.app.times.request;
+        let body = body.read(&ticket).await?;
         let (action, form) = self.find_action(*protocol, parts, &body)?;
         *protocol = protocol.of(action.service);
         *found = Some(action);
@@ -177,9 +182,30 @@ impl Peer {
         };
         // Headers are slices of the connection's read buffer; a poll that waits must not hold it.
         drop((mem::take(&mut parts.headers), mem::take(&mut parts.uri)));
-        let body = catch_panic((action.handle)(*protocol, input, &call)).await?;
+        let answer = catch_panic((action.handle)(*protocol, input, &call));
+        let body = self.in_time(answer, deadline, &ticket).await?;
         ticket.charge_response(body.len());
         Ok((body, ticket))
+    }
+
+    /// An answer, unless it takes too long: then what was begun is finished without anybody who waits
+    /// for it. An answer that is there at once takes no timer.
+    async fn in_time(
+        &self,
+        answer: impl Future<Output = Result<Vec<u8>, Error>>,
+        deadline: Instant,
+        ticket: &Ticket,
+    ) -> Result<Vec<u8>, Error> {
+        let mut answer = pin!(answer);
+        let mut outcome = timeout_at(deadline, answer.as_mut()).await;
+        if outcome.is_err() && ticket.is_parked() {
+            // A long poll waits because it was asked to.
+            outcome = timeout_at(deadline + LONG_POLL_MAX, answer).await;
+        }
+        outcome.unwrap_or_else(|_| {
+            self.app.connections.incidents.requests_late.inc();
+            Err(Error::AnswerTimeout)
+        })
     }
 
     /// Which action is asked for, and the parameters if it is asked for with some.
@@ -332,51 +358,6 @@ pub(super) fn is_trusted(networks: &[IpNet], address: IpAddr) -> bool {
 fn is_host(text: &str) -> bool {
     let legal = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
     !text.is_empty() && text.chars().all(legal)
-}
-
-/// The whole body, in one piece. One that came in one piece is not copied.
-async fn read(body: &mut Incoming, claimed: usize, ticket: &Ticket) -> Result<Bytes, Error> {
-    let mut first = Bytes::new();
-    let mut all = Vec::new();
-    let mut length = 0;
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Error::MalformedInput("The body is incomplete.".into()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        // What was claimed is charged already; a chunked body claims nothing.
-        let unclaimed = |length: usize| length.saturating_sub(claimed);
-        ticket.charge_request(unclaimed(length + data.len()) - unclaimed(length))?;
-        length += data.len();
-        if length > limits::REQUEST_BODY_BYTES_MAX {
-            return Err(Error::RequestTooLarge(limits::REQUEST_BODY_BYTES_MAX));
-        }
-        if length == data.len() {
-            first = data;
-        } else {
-            if all.is_empty() {
-                all.reserve(claimed.max(length));
-                all.extend_from_slice(&std::mem::take(&mut first));
-            }
-            all.extend_from_slice(&data);
-        }
-    }
-    Ok(if all.is_empty() { first } else { all.into() })
-}
-
-/// Reads a body that nobody wants, so that the connection can be used again; `false` when it is
-/// longer than any may be, or does not come in time.
-async fn discard(mut body: Incoming, time: Duration) -> bool {
-    let end = async {
-        let mut length = 0;
-        while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return false };
-            length += frame.data_ref().map_or(0, Bytes::len);
-            if length > limits::REQUEST_BODY_BYTES_MAX {
-                return false;
-            }
-        }
-        true
-    };
-    timeout(time, end).await.unwrap_or(false)
 }
 
 /// A panic while an action runs is this request's misfortune, not the connection's.

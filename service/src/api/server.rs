@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::call::App;
 use crate::api::converse::Reception;
-use crate::api::tls::Tls;
+use crate::api::tls::{self, Tls};
 use crate::env;
 
 /// Connections the kernel may hold for us before we accept them.
@@ -56,9 +56,14 @@ pub async fn serve(
     stop: CancellationToken,
 ) {
     let conversations = TaskTracker::new();
-    if let Some(tls) = &tls {
-        let watch = tls.clone().watch(app.connections.clone());
-        conversations.spawn(stop.clone().run_until_cancelled_owned(watch));
+    match &tls {
+        Some(tls) => {
+            let watch = tls.clone().watch(app.connections.clone());
+            conversations.spawn(stop.clone().run_until_cancelled_owned(watch));
+        }
+        None => {
+            conversations.spawn(stop.clone().run_until_cancelled_owned(tls::pass_over_hangups()));
+        }
     }
     let reception = Reception::new(app.clone(), tls, conversations.clone(), stop.clone());
     let reception = Arc::new(reception);

@@ -55,10 +55,7 @@ impl Tls {
     /// Reads the files again whenever they have changed and at every SIGHUP, for ever. What cannot be
     /// used is refused with a line in the log, and what was there before stays.
     pub fn watch(self: Arc<Self>, connections: Arc<Connections>) -> impl Future<Output = ()> {
-        // Now, and not when the future is first polled: from here on SIGHUP is no reason to end.
-        let hangup = signal(SignalKind::hangup());
-        let mut hangup =
-            hangup.inspect_err(|error| tracing::warn!(%error, "SIGHUP will not be heard")).ok();
+        let mut hangup = hangups();
         async move {
             let mut seen = self.first;
             loop {
@@ -91,6 +88,24 @@ impl Tls {
             }
         }
     }
+}
+
+/// For a server without TLS: SIGHUP, which elsewhere has files read again, does not end it.
+pub fn pass_over_hangups() -> impl Future<Output = ()> {
+    let mut hangup = hangups();
+    async move {
+        loop {
+            heard(&mut hangup).await;
+            tracing::info!("SIGHUP: without TLS there is nothing to read again");
+        }
+    }
+}
+
+/// To be called at once, and not where a future is first polled: from here on SIGHUP is no reason to
+/// end.
+fn hangups() -> Option<Signal> {
+    let hangup = signal(SignalKind::hangup());
+    hangup.inspect_err(|error| tracing::warn!(%error, "SIGHUP will not be heard")).ok()
 }
 
 async fn heard(hangup: &mut Option<Signal>) {

@@ -18,6 +18,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::timeout;
 
 use self::file::RotatingFile;
 use crate::config::audit::{AuditOptions, AuditTarget};
@@ -56,6 +57,7 @@ pub struct Record {
     caller: OnceLock<Arc<Caller>>,
     /// Guards what was asked for; held to look or to set, never while anything is waited for.
     asked: Mutex<Option<Note>>,
+    refused: OnceLock<&'static str>,
 }
 
 /// A permission that was asked for.
@@ -89,6 +91,8 @@ struct Line<'a> {
     decision: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     statement: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
     /// What the request was answered with: `OK`, or the code of an error.
     outcome: &'a str,
 }
@@ -128,6 +132,12 @@ impl Record {
         if asked.is_none() || note.refused {
             *asked = Some(note);
         }
+    }
+
+    /// Notes why an action refuses what policies allow, whatever it answers.
+    pub fn refuse(&self, reason: &'static str) {
+        // The first reason is what it ends with.
+        let _ = self.refused.set(reason);
     }
 
     fn asked(&self) -> Option<Note> {
@@ -176,18 +186,23 @@ impl Audit {
         Ok(Audit { to_writer, data_actions, lost, writer: Mutex::new(Some(writer)) })
     }
 
-    /// Puts a request on record, if it is one of those that are.
-    pub async fn put(&self, event: Event<'_>) {
+    /// Puts a request on record, if it is one of those that are. Waits for no longer than
+    /// `time_max`, after which the line counts as lost.
+    pub async fn put(&self, event: Event<'_>, time_max: Duration) {
         let is_data = event.permission.is_some_and(|permission| permission.is_of_data());
         let is_management = event.permission.is_some() && !is_data;
-        let must_be = event.refused || is_management;
+        let is_refused = event.refused || event.record.refused.get().is_some();
+        let must_be = is_refused || is_management;
         let may_be = is_data && self.data_actions;
         if !must_be && !may_be {
             return;
         }
         let Some(line) = line(&event) else { return };
         let sent = match must_be {
-            true => self.to_writer.send(Message::Line(line)).await.is_ok(),
+            true => {
+                let sent = timeout(time_max, self.to_writer.send(Message::Line(line))).await;
+                sent.is_ok_and(|sent| sent.is_ok())
+            }
             false => self.to_writer.try_send(Message::Line(line)).is_ok(),
         };
         if !sent {
@@ -210,6 +225,7 @@ fn line(event: &Event<'_>) -> Option<Vec<u8>> {
     let caller = event.record.caller.get();
     let asked = event.record.asked();
     let asked = asked.as_ref();
+    let reason = event.record.refused.get().copied();
     let line = Line {
         time: i128::try_from(event.now.as_millis() * 1_000_000)
             .ok()
@@ -229,12 +245,14 @@ fn line(event: &Event<'_>) -> Option<Vec<u8>> {
             (None, None) => "unknown".into(),
         },
         resource: asked.map(|asked| &*asked.resource),
-        decision: match (event.refused, asked) {
+        decision: match (event.refused || reason.is_some(), asked) {
             (true, _) => Some("denied"),
             (false, Some(_)) => Some("allowed"),
             (false, None) => None,
         },
-        statement: asked.and_then(|asked| asked.by.as_deref()),
+        // A statement that allowed did not decide then.
+        statement: asked.filter(|_| reason.is_none()).and_then(|asked| asked.by.as_deref()),
+        reason,
         outcome: event.outcome,
     };
     // Nothing in it can fail to be written.

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::queue::AccountId;
 
+const LONG: Duration = Duration::from_secs(60);
+
 fn read(path: &std::path::Path) -> Vec<Value> {
     let text = fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -46,14 +48,19 @@ async fn a_line_says_who_did_what_by_what_right() {
 
     let allowed = record();
     allowed.note(note("sqs:DeleteQueue", false));
-    audit.put(event(&allowed, delete, false)).await;
+    audit.put(event(&allowed, delete, false), LONG).await;
     let refused = record();
     refused.note(note("sqs:ReceiveMessage", false));
     refused.note(note("sqs:SendMessage", true));
-    audit.put(event(&refused, send, true)).await;
-    audit.put(event(&Record::default(), delete, false)).await;
+    audit.put(event(&refused, send, true), LONG).await;
+    audit.put(event(&Record::default(), delete, false), LONG).await;
+    // The action itself refused, and what it answered does not say so.
+    let hidden = record();
+    hidden.note(Note { by: Some("x".into()), ..note("stanchion:DeleteAccessKey", false) });
+    hidden.refuse("another account's");
+    audit.put(event(&hidden, send, false), LONG).await;
     // Not asked for.
-    audit.put(event(&allowed, send, false)).await;
+    audit.put(event(&allowed, send, false), LONG).await;
     audit.close().await;
 
     let common = json!({
@@ -73,6 +80,8 @@ async fn a_line_says_who_did_what_by_what_right() {
         // Nothing was asked, because the request was wrong before that.
         json!({"time": "2026-01-01T00:00:00.25Z", "request_id": "id", "action": "sqs:DeleteQueue",
             "outcome": "OK"}),
+        with(json!({"action": "stanchion:DeleteAccessKey", "decision": "denied", "outcome": "OK",
+            "reason": "another account's"})),
     ];
     assert_eq!(read(&path), expected);
 }
@@ -83,7 +92,7 @@ async fn actions_on_messages_are_on_record_where_they_shall_be() {
     let path = folder.path().join("audit.log");
     let sink = Sink::File(RotatingFile::open(path.clone(), 1 << 20, 1).unwrap());
     let audit = Audit::start(sink, true, Counter::default()).unwrap();
-    audit.put(event(&record(), Permission::sqs("SendMessage"), false)).await;
+    audit.put(event(&record(), Permission::sqs("SendMessage"), false), LONG).await;
     audit.close().await;
     assert_eq!(read(&path).len(), 1);
 }
@@ -98,7 +107,7 @@ async fn what_cannot_be_written_is_counted() {
     let lost = Counter::default();
     let audit = Audit::start(sink, false, lost.clone()).unwrap();
     for _ in 0..3 {
-        audit.put(event(&record(), Permission::sqs("DeleteQueue"), false)).await;
+        audit.put(event(&record(), Permission::sqs("DeleteQueue"), false), LONG).await;
     }
     audit.close().await;
     assert_eq!((read(&path).len(), lost.get()), (1, 2));

@@ -1,5 +1,6 @@
 //! How clients reach the server: TLS, and how much of it they may take up.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -51,6 +52,22 @@ pub struct TransportConfig {
         value_parser = RangedU64ValueParser::<u64>::new().range(1..=86_400))]
     pub max_body_seconds: u64,
 
+    /// Answers 408 to a request whose body comes more slowly on average, after --body-grace-seconds;
+    /// 0 for no limit
+    #[arg(long, value_name = "BYTES", default_value_t = 240)]
+    pub min_body_bytes_per_second: u32,
+
+    /// How long a body may take before it is asked how fast it comes
+    #[arg(long, value_name = "SECONDS", default_value = "5",
+        value_parser = RangedU64ValueParser::<u64>::new().range(1..=86_400))]
+    pub body_grace_seconds: u64,
+
+    /// Answers 408 to a request that takes longer, from its headers to its answer; a long poll may
+    /// take 20 seconds more
+    #[arg(long, value_name = "SECONDS", default_value = "120",
+        value_parser = RangedU64ValueParser::<u64>::new().range(1..=86_400))]
+    pub max_request_seconds: u64,
+
     /// Answers RequestThrottled to an access key that asks more often than this on average
     /// [default: no limit]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
@@ -90,6 +107,12 @@ pub struct Times {
     pub handshake: Duration,
     /// The body of a request, to arrive.
     pub body: Duration,
+    /// The same, before its speed counts.
+    pub body_grace: Duration,
+    /// Bytes of a body a second, on average, at the least.
+    pub body_rate: Option<NonZeroU32>,
+    /// A request, from its headers to its answer; the wait of a long poll comes on top.
+    pub request: Duration,
 }
 
 /// How often something may be done.
@@ -117,6 +140,9 @@ impl TransportConfig {
             idle: Duration::from_secs(self.max_idle_seconds),
             handshake: Duration::from_secs(self.max_handshake_seconds),
             body: Duration::from_secs(self.max_body_seconds),
+            body_grace: Duration::from_secs(self.body_grace_seconds),
+            body_rate: NonZeroU32::new(self.min_body_bytes_per_second),
+            request: Duration::from_secs(self.max_request_seconds),
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) fn account(call: &Call<'_>, given: Option<&str>) -> Result<AccountId,
     let account = AccountId::parse(given)
         .ok_or_else(|| Error::invalid("AccountId", given, "Must be twelve digits."))?;
     if account != call.account && !call.is_root() {
-        return Err(Error::AccessDenied("Only root may manage other accounts.".into()));
+        return Err(call.refuse("Only root may manage other accounts."));
     }
     Ok(account)
 }
@@ -62,8 +62,11 @@ pub(super) fn parse_policy_name(name: &str) -> Result<PolicyName, Error> {
 pub(super) fn access_key(call: &Call<'_>, id: Option<&str>) -> Result<Arc<AccessKey>, Error> {
     let id = required(id, "AccessKeyId")?;
     let key = call.app.shards.directory().now().key(id).cloned();
-    let key = key.filter(|key| *key.owner.account() == call.account || call.is_root());
     let key = key.ok_or(Error::ResourceNotFound("AccessKeyId"))?;
+    if *key.owner.account() != call.account && !call.is_root() {
+        call.record_refusal("The access key is another account's.");
+        return Err(Error::ResourceNotFound("AccessKeyId"));
+    }
     check_owner(call, &key.owner)?;
     Ok(key)
 }
@@ -71,9 +74,9 @@ pub(super) fn access_key(call: &Call<'_>, id: Option<&str>) -> Result<Arc<Access
 /// Whoever may manage an account's users is not thereby its root.
 pub(super) fn check_owner(call: &Call<'_>, owner: &Owner) -> Result<(), Error> {
     match owner {
-        Owner::Root(account) if !call.is_root_of(account) => Err(Error::AccessDenied(
-            "Only root may manage the access keys of an account's root.".into(),
-        )),
+        Owner::Root(account) if !call.is_root_of(account) => {
+            Err(call.refuse("Only root may manage the access keys of an account's root."))
+        }
         _ => Ok(()),
     }
 }

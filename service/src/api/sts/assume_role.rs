@@ -81,7 +81,10 @@ impl Action for AssumeRole {
         let external_id = (!external_id.is_empty()).then_some(external_id);
         let role = call.app.sessions.roles().find(wish.role);
         let role = role.filter(|role| role.trusts_caller(&call.caller, external_id));
-        let role = role.ok_or_else(refused)?;
+        let role = role.ok_or_else(|| {
+            call.record_refusal("There is no such role, or it does not trust the caller.");
+            refused()
+        })?;
         // Whoever is in a role already may be so for longer, but not in this way for ever.
         let at_most_s = match call.caller.identity {
             Identity::Session { .. } => CHAINED_SESSION_S_MAX,
