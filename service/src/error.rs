@@ -133,6 +133,9 @@ pub enum Error {
     /// `strict` limits: a queue whose `KmsMasterKeyId` no master key answers to.
     #[error("Invalid keyId '{0}'")]
     KmsNotFound(String),
+    /// A queue's key is one that seals nothing any more.
+    #[error("The key '{0}' is disabled.")]
+    KmsDisabled(String),
     /// A send to a queue that an operator has paused.
     #[error("The queue is paused and takes no messages at present. Try again later.")]
     QueuePaused,
@@ -251,12 +254,9 @@ pub enum Error {
     /// A request whose body is larger than any legal one.
     #[error("The request is larger than {0} bytes.")]
     RequestTooLarge(usize),
-    /// A request whose body did not arrive in time.
-    #[error("The request was not received in time.")]
-    RequestTimeout,
-    /// A request that took too long to answer; what it began goes on.
-    #[error("The request could not be answered in time.")]
-    AnswerTimeout,
+    /// A request that took too long: to arrive, or to be answered, and then what it began goes on.
+    #[error("The request was not {0} in time.")]
+    RequestTimeout(&'static str),
     /// Too much at once, or not enough room on the disk: try again.
     #[error("{0}")]
     ServiceUnavailable(Cow<'static, str>),

@@ -33,6 +33,8 @@ pub struct MasterKey {
     id: String,
     /// What `KmsMasterKeyId` may call it beside its id, each as `alias/…`.
     aliases: BTreeSet<String>,
+    /// It only opens what was sealed under it before.
+    disabled: bool,
     cipher: Cipher,
 }
 
@@ -43,7 +45,7 @@ impl MasterKey {
         let digest =
             Sha256::new().chain_update("stanchion master key").chain_update(key).finalize();
         let id = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
-        MasterKey { id, aliases: BTreeSet::new(), cipher: Cipher::new(key) }
+        MasterKey { id, aliases: BTreeSet::new(), disabled: false, cipher: Cipher::new(key) }
     }
 }
 
@@ -87,6 +89,17 @@ pub enum KeyError {
     Malformed,
 }
 
+/// Why a `KmsMasterKeyId` means no key that may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// There is none.
+    #[error("no master key answers to it")]
+    Unknown,
+    /// The operator has disabled it.
+    #[error("its master key is disabled")]
+    Disabled,
+}
+
 /// All master keys of a server.
 #[derive(Clone, Debug)]
 pub struct Keyring {
@@ -128,9 +141,9 @@ impl Keyring {
         &self.current
     }
 
-    /// The id of the key that a `KmsMasterKeyId` means: a key's id, an alias of it, or the ARN of
-    /// either. `None` when no key answers to it.
-    pub fn answering_to(&self, kms_key_id: &str) -> Option<&str> {
+    /// The id of the key that a `KmsMasterKeyId` means, by which new things may be sealed: a key's id,
+    /// an alias of it, or the ARN of either.
+    pub fn answering_to(&self, kms_key_id: &str) -> Result<&str, NoAnswer> {
         // arn:aws:kms:region:account:key/id, or …:alias/name
         let name = match kms_key_id.strip_prefix("arn:") {
             Some(arn) => arn.splitn(5, ':').last().unwrap_or_default(),
@@ -138,9 +151,12 @@ impl Keyring {
         };
         let name = name.strip_prefix("key/").unwrap_or(name);
         let mut keys = self.keys.values().filter(|_| self.seals_messages);
-        let named = keys.find(|key| key.id == name || key.aliases.contains(name));
-        let default = || (name == AWS_ALIAS).then_some(&*self.current);
-        named.map(|key| &*key.id).or_else(default)
+        match keys.find(|key| key.id == name || key.aliases.contains(name)) {
+            Some(key) if key.disabled => Err(NoAnswer::Disabled),
+            Some(key) => Ok(&key.id),
+            None if name == AWS_ALIAS => Ok(&self.current),
+            None => Err(NoAnswer::Unknown),
+        }
     }
 
     /// Keys for a purpose that follow from the master keys, by their ids; from the current one first.
@@ -224,7 +240,12 @@ mod tests {
              [[keys]]
              id = 'b'
              secret = 'AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI='
-             aliases = ['alias/orders']"
+             aliases = ['alias/orders']
+             [[keys]]
+             id = 'c'
+             secret = 'AwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwM='
+             aliases = ['alias/retired']
+             disabled = true"
         );
         Keyring::new(Some(parse_keys(&file).unwrap()), None)
     }
@@ -257,6 +278,7 @@ mod tests {
             let key = MasterKey {
                 id: id.into(),
                 aliases: BTreeSet::new(),
+                disabled: false,
                 cipher: Cipher::new(&[byte; KEY_BYTES]),
             };
             Keyring::new(Some(OperatorKeys::single(key)), None)
@@ -298,30 +320,42 @@ mod tests {
     fn keys_answer_to_their_ids_their_aliases_and_arns_of_both() {
         let keyring = keyring("a");
         for (kms_key_id, id) in [
-            ("a", Some("a")),
-            ("b", Some("b")),
-            ("alias/orders", Some("b")),
-            ("arn:aws:kms:us-east-1:000000000000:key/b", Some("b")),
-            ("arn:aws:kms:us-east-1:000000000000:alias/orders", Some("b")),
-            ("alias/aws/sqs", Some("a")),
-            ("arn:aws:kms:us-east-1:000000000000:alias/aws/sqs", Some("a")),
-            ("alias/others", None),
-            ("arn:aws:kms", None),
-            ("", None),
+            ("a", Ok("a")),
+            ("b", Ok("b")),
+            ("alias/orders", Ok("b")),
+            ("arn:aws:kms:us-east-1:000000000000:key/b", Ok("b")),
+            ("arn:aws:kms:us-east-1:000000000000:alias/orders", Ok("b")),
+            ("alias/aws/sqs", Ok("a")),
+            ("arn:aws:kms:us-east-1:000000000000:alias/aws/sqs", Ok("a")),
+            ("c", Err(NoAnswer::Disabled)),
+            ("arn:aws:kms:us-east-1:000000000000:alias/retired", Err(NoAnswer::Disabled)),
+            ("alias/others", Err(NoAnswer::Unknown)),
+            ("arn:aws:kms", Err(NoAnswer::Unknown)),
+            ("", Err(NoAnswer::Unknown)),
         ] {
             assert_eq!(keyring.answering_to(kms_key_id), id, "{kms_key_id}");
         }
         let own = Keyring::ephemeral();
-        assert_eq!(own.answering_to("alias/aws/sqs"), Some(own.current()));
-        assert_eq!(own.answering_to(own.current()), None);
+        assert_eq!(own.answering_to("alias/aws/sqs"), Ok(own.current()));
+        assert_eq!(own.answering_to(own.current()), Err(NoAnswer::Unknown));
+    }
+
+    #[test]
+    fn a_disabled_key_opens_what_it_sealed_before() {
+        let before = keyring("a");
+        let sealed = before.seal_under("c", b"secret", b"hush");
+        assert_eq!(split(&sealed).unwrap().0, "c");
+        assert_eq!(before.open(b"secret", &sealed), Ok(b"hush".to_vec()));
+        let moved = before.rewrap(b"secret", &sealed).unwrap().unwrap();
+        assert_eq!(split(&moved).unwrap().0, "a");
     }
 
     #[test]
     fn keys_follow_from_each_master_key_the_current_one_first() {
         let (a, b) = (keyring("a"), keyring("b"));
         let (of_a, of_b) = (a.derive(b"for sessions"), b.derive(b"for sessions"));
-        assert_eq!([of_a[0].0, of_a[1].0], ["a", "b"]);
-        assert_eq!([of_b[1], of_b[0]], of_a[..]);
+        assert_eq!([of_a[0].0, of_a[1].0, of_a[2].0], ["a", "b", "c"]);
+        assert_eq!([of_b[1], of_b[0], of_b[2]], of_a[..]);
         assert_ne!(of_a[0].1, of_a[1].1);
     }
 

@@ -130,6 +130,10 @@ pub const POLICY_CONDITIONS_MAX: usize = 10;
 /// Actions of one statement of a queue policy. Source: facts sheet, 10.2.
 pub const POLICY_ACTIONS_MAX: usize = 7;
 
+/// Bytes of what a client says about itself that conditions see: each of them may be held against
+/// every pattern in a policy. Ours.
+pub const CONDITION_BYTES_MAX: usize = 2048;
+
 /// A policy of a user or a role, in bytes of JSON. Source: IAM's quotas, customer managed policies.
 pub const IDENTITY_POLICY_BYTES_MAX: usize = 6144;
 
@@ -190,7 +194,8 @@ pub struct Limits {
     pub own_attributes: bool,
     /// Every queue takes delays up to [`LONG_DELAY_S_MAX`], not only those that are set to.
     pub long_delays: bool,
-    /// A `KmsMasterKeyId` that no master key answers to fails whatever uses the queue.
+    /// A `KmsMasterKeyId` that no master key answers to, or a disabled one, fails whatever uses the
+    /// queue.
     pub kms_keys_must_exist: bool,
     /// Requests are signed for the configured region and for no other.
     pub one_region: bool,

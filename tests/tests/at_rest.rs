@@ -214,7 +214,35 @@ async fn strict_limits_miss_a_key_that_nobody_configured() {
     let send = sqs.send_message().queue_url(&unknown).message_body("m").send().await;
     let refused = sdk::failure(send);
     assert_eq!((refused.status, &*refused.code), (400, "KMS.NotFoundException"));
-    assert!(server.says("no master key answers to KmsMasterKeyId \"alias/k9\""));
+    assert!(server.says("KmsMasterKeyId \"alias/k9\": no master key answers to it"));
+}
+
+#[tokio::test]
+async fn a_disabled_key_opens_what_it_sealed_and_is_of_no_other_use() {
+    let keys = Keys::new(&[K1, K2]);
+    let flag = keys.flag();
+    let mut server = Server::start_with(&[&flag, "--limits=strict"]);
+    let sqs = sdk::client(&server);
+    let url = sdk::create(&sqs, "named", &[("KmsMasterKeyId", "alias/k2")]).await;
+    sdk::send(&sqs, &url, MARKER).await;
+    server.kill();
+
+    // The last key of the file is k2.
+    let text = fs::read_to_string(keys.path()).unwrap();
+    fs::write(keys.path(), format!("{text}disabled = true\n")).unwrap();
+    server.start_again();
+    let sqs = sdk::client(&server);
+    for refused in [
+        sdk::failure(sqs.send_message().queue_url(&url).message_body("m").send().await),
+        sdk::failure(sqs.receive_message().queue_url(&url).send().await),
+    ] {
+        assert_eq!((refused.status, &*refused.code), (400, "KMS.DisabledException"));
+    }
+    // With another key the queue goes on, and reads what was sealed before.
+    let other = sdk::attributes(&[("KmsMasterKeyId", "alias/k1")]);
+    let set = sqs.set_queue_attributes().queue_url(&url).set_attributes(Some(other)).send();
+    set.await.unwrap();
+    assert_eq!(sdk::body(&sdk::receive_one(&sqs, &url).await), MARKER);
 }
 
 #[tokio::test]

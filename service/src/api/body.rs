@@ -107,7 +107,7 @@ impl<'a> Arriving<'a> {
         let (deadline, beyond) = self.pace.next_by(self.length);
         timeout_at(deadline, self.body.frame()).await.map_err(|_| {
             beyond.inc();
-            Error::RequestTimeout
+            Error::RequestTimeout("received")
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::api::call::{Call, required};
 use crate::audit::Note;
 use crate::env::{Clock, SystemClock};
 use crate::error::Error;
+use crate::keyring::NoAnswer;
 use crate::model::caller::Identity;
 use crate::model::policy::actions::{Permission, Scope};
 use crate::model::policy::context::Context;
@@ -49,15 +50,16 @@ impl Call<'_> {
     /// The same as [`Call::queue`], for what seals or opens messages: their key must be there.
     pub fn queue_with_key(&self, url: Option<&str>) -> Result<Arc<QueueInfo>, Error> {
         let queue = self.queue(url)?;
-        match &queue.settings.kms_key_id {
-            Some(id)
-                if self.app.limits.kms_keys_must_exist
-                    && self.app.shards.keyring().answering_to(id).is_none() =>
-            {
-                Err(Error::KmsNotFound(id.clone()))
-            }
-            _ => Ok(queue),
+        if let Some(id) = &queue.settings.kms_key_id
+            && self.app.limits.kms_keys_must_exist
+        {
+            let answer = self.app.shards.keyring().answering_to(id);
+            answer.map_err(|why| match why {
+                NoAnswer::Unknown => Error::KmsNotFound(id.clone()),
+                NoAnswer::Disabled => Error::KmsDisabled(id.clone()),
+            })?;
         }
+        Ok(queue)
     }
 
     /// The same as [`Call::queue`], of an action that changes tags.

@@ -173,7 +173,7 @@ impl Peer {
             origin: self.origin(parts),
             source,
             user_agent: match self.app.authorises() {
-                true => text_header(&parts.headers, header::USER_AGENT).map(Box::from),
+                true => user_agent(&parts.headers),
                 false => None,
             },
             ticket: &ticket,
@@ -204,7 +204,7 @@ impl Peer {
         }
         outcome.unwrap_or_else(|_| {
             self.app.connections.incidents.requests_late.inc();
-            Err(Error::AnswerTimeout)
+            Err(Error::RequestTimeout("answered"))
         })
     }
 
@@ -391,7 +391,7 @@ fn failure(protocol: Protocol, error: &Error, request_id: &str) -> Reply {
     let status = StatusCode::from_u16(row.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = protocol.encode_error(error, request_id).into();
     let mut reply = reply(status, protocol.content_type(), body);
-    if matches!(error, Error::RequestTooLarge(_) | Error::RequestTimeout) {
+    if matches!(error, Error::RequestTooLarge(_) | Error::RequestTimeout(_)) {
         // The rest of the request is still to come, and nobody will read it.
         reply.headers_mut().insert(header::CONNECTION, CLOSE);
     }
@@ -433,6 +433,13 @@ impl AsRef<[u8]> for Charged {
 
 fn text_header(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// As much of `User-Agent` as conditions see.
+fn user_agent(headers: &HeaderMap) -> Option<Box<str>> {
+    let text = text_header(headers, header::USER_AGENT)?;
+    // What can be shown as text is ASCII.
+    Some(text.get(..limits::CONDITION_BYTES_MAX).unwrap_or(text).into())
 }
 
 fn log(error: &Error, action: &str, request_id: &str) {
@@ -486,6 +493,16 @@ mod tests {
         ] {
             assert_eq!(origin(&[(name, odd)]), "http://10.0.0.1:9324", "{name}: {odd}");
         }
+    }
+
+    #[test]
+    fn conditions_see_no_more_of_a_header_than_they_can_afford() {
+        let seen = |agent: &str| user_agent(&parts("/", &[("user-agent", agent)]).headers).unwrap();
+        assert_eq!(&*seen("curl/8"), "curl/8");
+        let long = "x".repeat(limits::CONDITION_BYTES_MAX);
+        assert_eq!(*seen(&long), long);
+        assert_eq!(*seen(&format!("{long}y")), long);
+        assert_eq!(user_agent(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -140,6 +140,11 @@ impl Record {
         let _ = self.refused.set(reason);
     }
 
+    /// Why the action refused, if it did.
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.refused.get().copied()
+    }
+
     fn asked(&self) -> Option<Note> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -191,7 +196,7 @@ impl Audit {
     pub async fn put(&self, event: Event<'_>, time_max: Duration) {
         let is_data = event.permission.is_some_and(|permission| permission.is_of_data());
         let is_management = event.permission.is_some() && !is_data;
-        let is_refused = event.refused || event.record.refused.get().is_some();
+        let is_refused = event.refused || event.record.refusal().is_some();
         let must_be = is_refused || is_management;
         let may_be = is_data && self.data_actions;
         if !must_be && !may_be {
@@ -225,7 +230,7 @@ fn line(event: &Event<'_>) -> Option<Vec<u8>> {
     let caller = event.record.caller.get();
     let asked = event.record.asked();
     let asked = asked.as_ref();
-    let reason = event.record.refused.get().copied();
+    let reason = event.record.refusal();
     let line = Line {
         time: i128::try_from(event.now.as_millis() * 1_000_000)
             .ok()

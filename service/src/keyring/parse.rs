@@ -30,6 +30,8 @@ struct FileKey {
     secret: String,
     #[serde(default)]
     aliases: BTreeSet<String>,
+    #[serde(default)]
+    disabled: bool,
 }
 
 /// A key in base64. The error says what is wrong, and nothing of the text.
@@ -39,7 +41,7 @@ pub fn parse_key(text: &str) -> Result<[u8; KEY_BYTES], String> {
 }
 
 /// The keys of a file: TOML with `current`, the id of the key that seals, and a list `keys`, each with
-/// `id`, `secret` and perhaps `aliases`. The error says what is wrong, and no secret.
+/// `id`, `secret` and perhaps `aliases` and `disabled`. The error says what is wrong, and no secret.
 pub fn parse_keys(text: &str) -> Result<OperatorKeys, String> {
     // What the parser says of a line it shows with the line.
     let File { current, keys: listed } = toml::from_str(text).map_err(|error| {
@@ -51,7 +53,7 @@ pub fn parse_keys(text: &str) -> Result<OperatorKeys, String> {
     }
     let mut keys = BTreeMap::new();
     let mut names = BTreeSet::new();
-    for FileKey { id, secret, aliases } in listed {
+    for FileKey { id, secret, aliases, disabled } in listed {
         if !is_id(&id) {
             return Err(format!(
                 "{id:?} is no key id: 1 to {ID_BYTES_MAX} letters, digits, dashes, underscores and \
@@ -69,11 +71,14 @@ pub fn parse_keys(text: &str) -> Result<OperatorKeys, String> {
             }
         }
         let key = parse_key(&secret).map_err(|why| format!("the secret of key {id}: {why}"))?;
-        keys.insert(id.clone(), MasterKey { id, aliases, cipher: Cipher::new(&key) });
+        keys.insert(id.clone(), MasterKey { id, aliases, disabled, cipher: Cipher::new(&key) });
     }
-    match keys.contains_key(&current) {
-        true => Ok(OperatorKeys { keys, current }),
-        false => Err(format!("current is {current}, but there is no key of that id")),
+    match keys.get(&current) {
+        Some(key) if key.disabled => {
+            Err(format!("current is {current}, and that key is disabled: it seals nothing"))
+        }
+        Some(_) => Ok(OperatorKeys { keys, current }),
+        None => Err(format!("current is {current}, but there is no key of that id")),
     }
 }
 
@@ -117,6 +122,7 @@ mod tests {
             (format!("current = 'a'\n{}", key("alias = 'x'")),     "line 5: unknown field `alias`"),
             (format!("current = 'a'\n{}", key("aliases = ['x']")), "\"x\" is no alias"),
             (format!("current = 'a'\n{}", key("aliases = ['alias/aws/x']")), "is no alias"),
+            (format!("current = 'a'\n{}", key("disabled = true")), "that key is disabled"),
             (key("").replace("'a'", "'a b'").replace("[[", "current = 'a b'\n[["), "no key id"),
             (format!("current = 'a'\n{}", key("").replace("AQ", "A")), "the secret of key a"),
             (format!("current = 'a'\n{}", key("").replace("='", "= ")), "line"),

@@ -102,9 +102,9 @@ impl AtRest {
     pub(super) fn data_key_for(&self, info: &QueueInfo) -> Option<DataKey> {
         let kms_key_id = info.settings.kms_key_id.as_deref();
         if let Some(id) = kms_key_id
-            && self.keyring.answering_to(id).is_none()
+            && let Err(why) = self.keyring.answering_to(id)
         {
-            tracing::warn!(queue = %info.key, "no master key answers to KmsMasterKeyId {id:?}");
+            tracing::warn!(queue = %info.key, "KmsMasterKeyId {id:?}: {why}");
         }
         let owner = KeyOwner::Queue(info.slot, info.id);
         let under = self.master_key_of(kms_key_id);
@@ -139,7 +139,8 @@ impl AtRest {
     }
 
     fn master_key_of(&self, kms_key_id: Option<&str>) -> &str {
-        kms_key_id.and_then(|id| self.keyring.answering_to(id)).unwrap_or(self.keyring.current())
+        let named = kms_key_id.and_then(|id| self.keyring.answering_to(id).ok());
+        named.unwrap_or(self.keyring.current())
     }
 }
 

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -24,6 +25,13 @@ use crate::store::memory::MemoryStore;
 const OWN: &str = "000000000000";
 const OTHER: &str = "222222222222";
 
+const CONFIG: &str = r#"
+    [roles.sender]
+    policies = ['{"Statement":{"Effect":"Allow","Action":"sqs:SendMessage","Resource":"*"}}']
+    [[roles.sender.trust]]
+    principals = ["000000000000"]
+"#;
+
 /// A server that asks for permissions.
 struct World(Arc<App>);
 
@@ -31,7 +39,11 @@ impl World {
     fn new() -> World {
         let options = StartOptions::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock));
         let (shards, _failure) = Shards::start(options).unwrap();
-        let line = CommandLine::load(["stanchiond".into()], |_| None).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(CONFIG.as_bytes()).unwrap();
+        let path = file.path().to_str().unwrap();
+        let line =
+            CommandLine::load(["stanchiond", "--config", path].map(Into::into), |_| None).unwrap();
         let mut app = App::new(&line.config, shards);
         Arc::get_mut(&mut app).unwrap().verifier = Some(Verifier::new(Vec::new(), None));
         World(app)
@@ -306,6 +318,62 @@ async fn conditions_see_what_a_request_brings_along() {
 }
 
 #[tokio::test]
+async fn tags_that_no_queue_can_have_are_held_against_no_policy() {
+    let world = World::new();
+    world.queue(OWN, "q", "").await;
+    let nobody = user(OWN, "");
+    let url = url(OWN, "q");
+    let many: BTreeMap<_, _> = (0..51).map(|n| (format!("k{n}"), "v")).collect();
+    let keys: Vec<_> = many.keys().collect();
+    for (action, input) in [
+        ("TagQueue", json!({"QueueUrl": url, "Tags": {"k": "v".repeat(257)}})),
+        ("TagQueue", json!({"QueueUrl": url, "Tags": many})),
+        ("UntagQueue", json!({"QueueUrl": url, "TagKeys": ["k".repeat(129)]})),
+        ("UntagQueue", json!({"QueueUrl": url, "TagKeys": keys})),
+        ("CreateQueue", json!({"QueueName": "new", "tags": {"k": "v".repeat(257)}})),
+    ] {
+        let outcome = world.act(&nobody, action, input).await;
+        assert_eq!(code(outcome), "InvalidParameterValue", "{action}");
+    }
+    for (action, input) in [
+        ("TagQueue", json!({"QueueUrl": url, "Tags": {"k": "v"}})),
+        ("UntagQueue", json!({"QueueUrl": url, "TagKeys": ["k"]})),
+    ] {
+        assert_eq!(code(world.act(&nobody, action, input).await), "AccessDenied", "{action}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_action_itself_refuses_is_on_record() {
+    let world = World::new();
+    let manager = user(OWN, &allow("*", "*"));
+    let elsewhere = json!({"AccountId": OTHER, "UserName": "joe"});
+    let of_root = json!({"AccountId": OWN});
+    for (input, reason) in [
+        (elsewhere, "Only root may manage other accounts."),
+        (of_root, "Only root may manage the access keys of an account's root."),
+    ] {
+        let row = action::all().find(|row| row.name == "CreateAccessKey").unwrap();
+        let record = Record::default();
+        let outcome = world.run(&manager, row, input, Some(&record)).await;
+        assert_eq!(outcome, Err(Error::AccessDenied(reason.into())));
+        assert_eq!(record.refusal(), Some(reason));
+    }
+    let theirs = world.act(&root(OWN), "CreateAccessKey", json!({"AccountId": OTHER})).await;
+    let id = theirs.unwrap()["AccessKeyId"].take();
+    let row = action::all().find(|row| row.name == "DeleteAccessKey").unwrap();
+    for (id, refusal) in
+        [(id, Some("The access key is another account's.")), (json!("AKIAMISSING"), None)]
+    {
+        let record = Record::default();
+        let outcome =
+            world.run(&manager, row, json!({"AccessKeyId": id}), Some(&record)).await;
+        assert_eq!(outcome, Err(Error::ResourceNotFound("AccessKeyId")));
+        assert_eq!(record.refusal(), refusal);
+    }
+}
+
+#[tokio::test]
 async fn actions_that_do_more_than_one_thing_need_more_than_one_permission() {
     let world = World::new();
     let dead = world.queue(OWN, "dead", "").await;
@@ -416,6 +484,31 @@ async fn a_simulation_tells_the_decision_and_the_statement() {
         (
             json!({"Principal": guest, "Policies": [policy]}),
             json!({"Decision": "implicitDeny", "PolicyType": "resource"}),
+        ),
+    ] {
+        assert_eq!(ask(input.clone()).await, Ok(expected), "{input}");
+    }
+    // A role's session has the role's policies, and one of its own may only take away.
+    let session = |role: &str| format!("arn:aws:sts::000000000000:assumed-role/{role}/night");
+    let narrower = format!(r#"{{"Statement":[{}]}}"#, allow("sqs:ReceiveMessage", "*"));
+    for (input, expected) in [
+        (
+            json!({"Principal": session("sender")}),
+            json!({"Decision": "allowed", "PolicyType": "identity", "PolicyIndex": 0,
+                "StatementIndex": 0}),
+        ),
+        (
+            json!({"Principal": session("sender"), "SessionPolicy": narrower}),
+            json!({"Decision": "implicitDeny", "PolicyType": "session"}),
+        ),
+        (
+            json!({"Principal": session("sender"), "SessionPolicy": narrower,
+                "Action": "ReceiveMessage"}),
+            json!({"Decision": "implicitDeny", "PolicyType": "identity"}),
+        ),
+        (
+            json!({"Principal": session("missing")}),
+            json!({"Decision": "implicitDeny", "PolicyType": "identity"}),
         ),
     ] {
         assert_eq!(ask(input.clone()).await, Ok(expected), "{input}");

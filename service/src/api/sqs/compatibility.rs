@@ -79,8 +79,8 @@ const ATTRIBUTE_DIFFERENCES: &[Difference] = &[
     ),
     differs(
         "KmsMasterKeyId",
-        "names a master key of the server; one that it does not have is missed in use with `strict` \
-         limits, otherwise the current one is used",
+        "names a master key of the server; one that it does not have, or that is disabled, is missed in \
+         use with `strict` limits, otherwise the current one is used",
     ),
     differs("KmsDataKeyReusePeriodSeconds", "kept and shown; a queue has one data key"),
     differs(
@@ -159,6 +159,7 @@ const COMMON_ERRORS: &[AwsError] = &[
 ];
 
 const ERROR_DIFFERENCES: &[Difference] = &[
+    differs("KMS.DisabledException", "with `strict` limits"),
     differs("KMS.NotFoundException", "with `strict` limits"),
     differs(
         "MissingAuthenticationToken",

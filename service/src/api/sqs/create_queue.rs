@@ -37,6 +37,8 @@ impl Action for CreateQueue {
         let (account, region) = (call.account.clone(), call.region.clone());
         let key = QueueKey { account, region, name };
         let tags = self.tags.unwrap_or_default();
+        // Before conditions are held against them.
+        tags::check(&tags, key.name.as_str())?;
         call.ask_to_create(&key, &tags)?;
 
         let mut settings = QueueSettings::new(key.name.kind());
@@ -44,7 +46,6 @@ impl Action for CreateQueue {
         if let Some(text) = given.get("RedrivePolicy") {
             redrive::check_target(call, &key, &settings, text)?;
         }
-        tags::check(&tags, key.name.as_str())?;
         if let Err(refusal) = attributes::check_together(&settings) {
             // No queue is made like this, but one that is there may well be described.
             let existing = call.app.shards.find(&key).ok_or(refusal)?;

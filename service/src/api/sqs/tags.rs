@@ -29,8 +29,23 @@ pub fn check(tags: &Tags, queue: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether tags of these keys may be taken off a queue named `queue`.
+// Differs from AWS, perhaps: how many keys it takes at once is not known.
+pub fn check_keys(keys: &[String], queue: &str) -> Result<(), Error> {
+    if keys.len() > limits::TAGS_MAX {
+        return Err(Error::InvalidParameter(
+            format!("Too many tags removed from queue {queue}.").into(),
+        ));
+    }
+    // AWS says of an empty list what it says of an empty key.
+    if keys.is_empty() {
+        return check_key("");
+    }
+    keys.iter().try_for_each(|key| check_key(key))
+}
+
 /// Whether a tag may have this key at all.
-pub fn check_key(key: &str) -> Result<(), Error> {
+fn check_key(key: &str) -> Result<(), Error> {
     match key.chars().count() {
         1..=limits::TAG_KEY_CHARS_MAX => Ok(()),
         _ => Err(Error::InvalidParameter(

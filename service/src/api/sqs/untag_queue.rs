@@ -24,14 +24,10 @@ impl Action for UntagQueue {
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {
         let keys = self.tag_keys.unwrap_or_default();
+        let name = call.queue_key(self.queue_url.as_deref())?.name;
+        // Before conditions are held against them.
+        tags::check_keys(&keys, name.as_str())?;
         let queue = call.queue_given(self.queue_url.as_deref(), TagsGiven::Keys(&keys))?;
-        // AWS says of an empty list what it says of an empty key.
-        if keys.is_empty() {
-            tags::check_key("")?;
-        }
-        for key in &keys {
-            tags::check_key(key)?;
-        }
         let change = Box::new(move |_settings: &mut _, tags: &mut Tags| {
             tags.retain(|key, _value| !keys.contains(key));
             Ok(())

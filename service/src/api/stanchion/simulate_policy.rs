@@ -9,6 +9,7 @@ use super::Action;
 use crate::api::action;
 use crate::api::call::{Call, required};
 use crate::api::door::tagged;
+use crate::auth::roles::role_arn;
 use crate::error::Error;
 use crate::limits;
 use crate::model::caller::{Caller, Identity};
@@ -23,9 +24,8 @@ use crate::shard::handle::Tags;
 /// Policies of one identity that a call may give.
 const POLICIES_MAX: usize = 20;
 
-/// Bytes of what a call says about the circumstances: each of them may be held against every pattern
-/// in its policies.
-const CONTEXT_BYTES_MAX: usize = 2048;
+/// Bytes of what a call says about the circumstances.
+const CONTEXT_BYTES_MAX: usize = limits::CONDITION_BYTES_MAX;
 
 /// Says whether somebody may do something to a queue, and which statement decides. Nothing is done.
 #[derive(Debug, Deserialize)]
@@ -128,18 +128,28 @@ impl Context for Given<'_> {
     }
 }
 
-/// A principal with what is known of it: a user of the queue's account with its policies. What those
-/// of other accounts may do, their people do not tell.
+/// A principal with what is known of it: a user or a role's session of the queue's account with its
+/// policies. What those of other accounts may do, their people do not tell.
 fn known(call: &Call<'_>, identity: Identity, of: &AccountId) -> Caller {
-    if let Identity::User { account, name, .. } = &identity
-        && account == of
-        && let Some(name) = UserName::parse(name)
-        && let Some(user) =
-            call.app.shards.directory().now().user(&UserKey { account: of.clone(), name })
-    {
-        return Caller { access_key_id: None, ..user.caller("") };
-    }
-    Caller { identity, ..Caller::anonymous() }
+    let caller = match &identity {
+        Identity::User { account, name, .. } if account == of => user(call, of, name),
+        Identity::Session { account, role, name, .. } if account == of => {
+            let role = call.app.sessions.roles().find(&role_arn(account, role));
+            role.map(|role| Caller {
+                identity: role.session(name),
+                policies: role.policies.clone(),
+                ..Caller::anonymous()
+            })
+        }
+        _ => None,
+    };
+    caller.unwrap_or(Caller { identity, ..Caller::anonymous() })
+}
+
+fn user(call: &Call<'_>, account: &AccountId, name: &str) -> Option<Caller> {
+    let key = UserKey { account: account.clone(), name: UserName::parse(name)? };
+    let directory = call.app.shards.directory().now();
+    Some(Caller { access_key_id: None, ..directory.user(&key)?.caller("") })
 }
 
 /// `Context`: values by their keys.
