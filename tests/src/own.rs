@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex};
 use aws_sdk_sqs::{
     Client,
     config::{
-        ConfigBag, Intercept, RuntimeComponents,
+        ConfigBag, Credentials, Intercept, RuntimeComponents,
         interceptors::AfterDeserializationInterceptorContextRef,
     },
     error::BoxError,
 };
 use serde_json::Value;
 
-use crate::sdk::{Failure, failure};
+use crate::{
+    Server,
+    sdk::{self, Failure, failure},
+};
 
 /// One of our own actions: the SDK signs it, and believes that it lists queues.
 pub async fn call(client: &Client, action: &str, input: Value) -> Result<Value, Failure> {
@@ -34,6 +37,16 @@ pub async fn call(client: &Client, action: &str, input: Value) -> Result<Value, 
         Ok(_) => Ok(answer.0.lock().expect("no test panics while it holds this").take()),
         failed => Err(failure(failed)),
     }
+}
+
+/// A client that signs with a key, as `CreateAccessKey` answered it.
+///
+/// # Panics
+/// When that is no answer to it.
+pub fn signing(server: &Server, made: &Value) -> Client {
+    let text = |name: &str| made[name].as_str().expect("a key has an id and a secret");
+    let (id, secret) = (text("AccessKeyId"), text("SecretAccessKey"));
+    sdk::client_with(&server.url(), Credentials::new(id, secret, None, None, "tests"))
 }
 
 /// The body of an answer that an SDK has read.

@@ -9,13 +9,16 @@ use std::{
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{
-    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName},
 };
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
 /// An authority, and the files of a server that it vouches for.
 #[derive(Debug)]
@@ -110,6 +113,39 @@ impl Certificates {
             "--tls-key".into(),
             text(&self.key()),
         ]
+    }
+
+    /// Answers every request over TLS with the same document, for as long as the test runs.
+    ///
+    /// # Panics
+    /// When there is no port to listen on.
+    pub async fn serve_json(&self, document: &'static str) -> SocketAddr {
+        let Pair { certificate, key } = self.issue();
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("the versions are known")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::from(key))
+            .expect("the key is the certificate's");
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it has an address");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Who does not trust us goes away.
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                // One read takes a request as short as these.
+                let asked = stream.read(&mut [0; 4096]).await;
+                let length = document.len();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+                if asked.is_ok() && stream.write_all(head.as_bytes()).await.is_ok() {
+                    let _ = stream.write_all(document.as_bytes()).await;
+                    let _ = stream.shutdown().await;
+                }
+            }
+        });
+        address
     }
 
     /// A connection to 127.0.0.1 of a client that trusts the authority and nobody else.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use aws_sdk_sqs::{Client, config::Credentials};
+use aws_sdk_sqs::Client;
 use serde_json::{Value, json};
 use stanchion_tests::{
     Server,
@@ -198,17 +198,6 @@ async fn a_server_without_its_master_key_does_not_start_and_says_whose_secret_it
     assert!(refused.output.contains("sealed under the master key"), "{}", refused.output);
 }
 
-/// The id and the secret of a key that was made.
-fn pair(made: &Value) -> (&str, &str) {
-    let text = |name: &str| made[name].as_str().unwrap();
-    (text("AccessKeyId"), text("SecretAccessKey"))
-}
-
-/// A client that signs with a key, given by its id and its secret.
-fn signing(server: &Server, (id, secret): (&str, &str)) -> Client {
-    sdk::client_with(&server.url(), Credentials::new(id, secret, None, None, "tests"))
-}
-
 async fn refused(client: &Client) -> String {
     failure(client.list_queues().send().await).code
 }
@@ -220,14 +209,14 @@ async fn a_key_works_until_it_is_disabled_or_deleted_over_restarts_too() {
     let jane = json!({"UserName": "jane", "Policies": {"all": policy("sqs:*")}});
     let made = own::call(&root, "CreateAccessKey", jane).await.unwrap();
     let id = made["AccessKeyId"].clone();
-    let client = signing(&server, pair(&made));
+    let client = own::signing(&server, &made);
     let url = sdk::create(&client, "orders", &[]).await;
     sdk::send(&client, &url, "hello").await;
     // The sender is the user.
     let received = sdk::receive_one(&root, &url).await;
     assert!(sdk::system(&received, "SenderId").starts_with("AIDA"), "{received:?}");
-    let wrong = signing(&server, (pair(&made).0, "another secret, which is none of jane's"));
-    assert_eq!(refused(&wrong).await, "SignatureDoesNotMatch");
+    let wrong = json!({"AccessKeyId": id, "SecretAccessKey": "another, which is none of jane's"});
+    assert_eq!(refused(&own::signing(&server, &wrong)).await, "SignatureDoesNotMatch");
 
     let set = |status| json!({"AccessKeyId": id, "Status": status});
     own::call(&root, "UpdateAccessKey", set("Inactive")).await.unwrap();
@@ -235,7 +224,7 @@ async fn a_key_works_until_it_is_disabled_or_deleted_over_restarts_too() {
     server.kill();
     server.start_again();
     let root = sdk::client(&server);
-    let client = signing(&server, pair(&made));
+    let client = own::signing(&server, &made);
     assert_eq!(refused(&client).await, "InvalidClientTokenId");
     own::call(&root, "UpdateAccessKey", set("Active")).await.unwrap();
     client.list_queues().send().await.unwrap();
@@ -250,7 +239,7 @@ async fn a_key_works_until_it_is_disabled_or_deleted_over_restarts_too() {
     assert_eq!(listed["AccessKeys"][0]["LastUsedAt"], json!(used));
 
     own::call(&root, "DeleteAccessKey", json!({"AccessKeyId": id})).await.unwrap();
-    let client = signing(&server, pair(&made));
+    let client = own::signing(&server, &made);
     assert_eq!(refused(&client).await, "InvalidClientTokenId");
 }
 
@@ -260,7 +249,7 @@ async fn accounts_share_a_server_and_see_nothing_of_each_other() {
     let root = sdk::client(&server);
     let other = json!({"AccountId": "111122223333"});
     let made = own::call(&root, "CreateAccessKey", other.clone()).await.unwrap();
-    let theirs = signing(&server, pair(&made));
+    let theirs = own::signing(&server, &made);
     let mut urls = Vec::new();
     for (client, body) in [(&root, "ours"), (&theirs, "theirs")] {
         let url = sdk::create(client, "orders", &[]).await;
@@ -295,7 +284,7 @@ async fn a_user_manages_keys_if_a_policy_says_so_and_never_those_of_root() {
     let root = sdk::client(&server);
     let jane = json!({"UserName": "jane"});
     let made = own::call(&root, "CreateAccessKey", jane.clone()).await.unwrap();
-    let client = signing(&server, pair(&made));
+    let client = own::signing(&server, &made);
     let denied = |answer: Result<Value, Failure>| answer.unwrap_err().code;
     for action in ["CreateAccessKey", "ListAccessKeys", "ListUsers", "DeleteUser"] {
         assert_eq!(denied(own::call(&client, action, jane.clone()).await), "AccessDenied");

@@ -21,3 +21,4 @@ mod redrive;
 mod server;
 mod sts;
 mod threat_model;
+mod users;

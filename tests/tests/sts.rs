@@ -24,6 +24,7 @@ use stanchion_tests::{
     Server,
     http::{self, Answer},
     install,
+    tls::Certificates,
 };
 use tempfile::TempDir;
 
@@ -43,8 +44,15 @@ impl World {
 
     fn with_keys(jwks: &str) -> World {
         let folder = TempDir::new().expect("a scratch folder can be made");
+        let file = folder.path().join("jwks.json");
+        fs::write(&file, jwks).expect("the folder takes a file");
+        let keys = format!("jwks_file = '{}'", file.display());
+        World::with(folder, &keys, &[])
+    }
+
+    /// A server that has its issuer's keys from where these lines of the configuration say.
+    fn with(folder: TempDir, keys: &str, args: &[&str]) -> World {
         let file = |name: &str| folder.path().join(name);
-        fs::write(file("jwks.json"), jwks).expect("the folder takes a file");
         let config = format!(
             r#"
             root_credentials_file = '{root}'
@@ -52,7 +60,7 @@ impl World {
             [issuers.cluster]
             url = '{ISSUER}'
             audiences = ['stanchion']
-            jwks_file = '{jwks}'
+            {keys}
 
             [roles.orders]
             max_session_s = 7200
@@ -72,11 +80,11 @@ impl World {
             external_id = 'q-7'
             "#,
             root = root_key(folder.path()).display(),
-            jwks = file("jwks.json").display(),
         );
         fs::write(file("stanchion.toml"), config).expect("the folder takes a file");
         let path = file("stanchion.toml");
-        let server = Server::start_with(&["--config", path.to_str().expect("a path of ours")]);
+        let config = ["--config", path.to_str().expect("a path of ours")];
+        let server = Server::start_with(&[&config[..], args].concat());
         World { server, folder }
     }
 
@@ -266,6 +274,43 @@ async fn a_new_key_of_the_issuer_is_noticed() {
     while world.assume(&token(json!({})), &[]).await.status != 200 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_fetched_over_tls_from_whom_the_authority_vouches_for() {
+    let certificates = Certificates::new();
+    let address = certificates.serve_json(test_keys::JWKS).await;
+    let keys = |authority: &Path| {
+        let authority = authority.display();
+        format!("jwks_url = 'https://{address}/keys'\njwks_ca_file = '{authority}'")
+    };
+    let folder = || TempDir::new().expect("a scratch folder can be made");
+    let world = World::with(folder(), &keys(&certificates.authority()), &[]);
+    let answer = world.assume(&token(json!({})), &[]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(element(&answer, "AccessKeyId").starts_with("ASIA"));
+
+    // Somebody else in its place is not asked for anything.
+    let stranger = Certificates::new();
+    let world = World::with(folder(), &keys(&stranger.authority()), &[]);
+    let answer = world.assume(&token(json!({})), &[]).await;
+    let refusal = (answer.status, element(&answer, "Code"));
+    assert_eq!(refusal, (400, "IDPCommunicationError".to_owned()));
+    assert!(world.server.says("cannot read the keys of an issuer"));
+    assert!(world.server.says("invalid peer certificate"));
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_somebody_else_is_answered_in_its_time() {
+    // It accepts connections, and that is all.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}/keys", silent.local_addr().expect("it has an address"));
+    let folder = TempDir::new().expect("a scratch folder can be made");
+    let keys = format!("jwks_url = '{url}'");
+    let world = World::with(folder, &keys, &["--max-request-seconds", "1"]);
+    let answer = world.assume(&token(json!({})), &[]).await;
+    assert_eq!((answer.status, element(&answer, "Code")), (408, "RequestTimeout".to_owned()));
+    assert_eq!(element(&answer, "Message"), "The request was not answered in time.");
 }
 
 #[test]

@@ -86,7 +86,8 @@ impl<'a> Arriving<'a> {
     /// What comes next; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         while let Some(frame) = self.frame().await? {
-            let frame = frame.map_err(|_| Error::MalformedInput("The body is incomplete.".into()))?;
+            let frame =
+                frame.map_err(|_| Error::MalformedInput("The body is incomplete.".into()))?;
             let Ok(data) = frame.into_data() else { continue };
             self.length += data.len();
             if self.length > limits::REQUEST_BODY_BYTES_MAX {

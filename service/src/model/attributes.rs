@@ -356,7 +356,6 @@ pub fn check_together(settings: &QueueSettings) -> Result<(), Error> {
     }
 }
 
-
 fn apply_row(
     settings: &mut QueueSettings,
     row: &QueueAttribute,

@@ -87,6 +87,28 @@ async fn creating_a_queue_twice_succeeds_unless_a_given_attribute_differs() {
 }
 
 #[tokio::test]
+async fn a_throughput_limit_alone_makes_no_queue_and_may_describe_one() {
+    let server = Server::start();
+    let sqs = client(&server);
+    let per_group = ("FifoThroughputLimit", "perMessageGroupId");
+    let both = [per_group, ("DeduplicationScope", "messageGroup")];
+    let alone = || async {
+        let limit = QueueAttributeName::FifoThroughputLimit;
+        let fifo = QueueAttributeName::FifoQueue;
+        let create = sqs.create_queue().queue_name("q.fifo").attributes(fifo, "true");
+        create.attributes(limit, per_group.1).send().await
+    };
+    assert_eq!(failure(alone().await).code, "InvalidAttributeValue");
+    let url = create(&sqs, "q.fifo", &both).await;
+    assert_eq!(alone().await.unwrap().queue_url(), Some(&*url));
+    create(&sqs, "slower.fifo", &[]).await;
+    let fifo = sqs.create_queue().queue_name("slower.fifo");
+    let fifo = fifo.attributes(QueueAttributeName::FifoQueue, "true");
+    let other = fifo.attributes(QueueAttributeName::FifoThroughputLimit, per_group.1);
+    assert_eq!(failure(other.send().await).code, "QueueAlreadyExists");
+}
+
+#[tokio::test]
 async fn queue_names_are_checked() {
     let server = Server::start();
     let sqs = client(&server);

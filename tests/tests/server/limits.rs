@@ -5,7 +5,7 @@ use std::{
     fmt::Write as _,
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use stanchion_tests::{Server, http, process::PATIENCE, sdk};
@@ -147,19 +147,24 @@ fn a_connection_on_which_nothing_is_asked_is_closed() {
     assert!(closed > beginnings.len() as u64, "{closed}");
 }
 
-#[test]
-fn a_long_poll_is_not_idle() {
-    let server = Server::start_with(&["--max-idle-seconds", "1"]);
+/// The answers to a creation of a queue and to a long poll of it, on one connection.
+fn create_and_poll(server: &Server, wait_s: u32) -> String {
     let create = "{\"QueueName\":\"q\"}";
-    let receive = "{\"QueueUrl\":\"q\",\"WaitTimeSeconds\":4}";
+    let receive = format!("{{\"QueueUrl\":\"q\",\"WaitTimeSeconds\":{wait_s}}}");
     let mut both = String::new();
-    for (action, body) in [("CreateQueue", create), ("ReceiveMessage", receive)] {
+    for (action, body) in [("CreateQueue", create), ("ReceiveMessage", &receive)] {
         let length = body.len();
         let close = if action == "ReceiveMessage" { "Connection: close\r\n" } else { "" };
         let head = format!("{RECEIVE}X-Amz-Target: AmazonSQS.{action}\r\n{close}");
         write!(both, "{head}Content-Length: {length}\r\n\r\n{body}").unwrap();
     }
-    let answers = until_closed(server.address(), both.as_bytes());
+    until_closed(server.address(), both.as_bytes())
+}
+
+#[test]
+fn a_long_poll_is_not_idle() {
+    let server = Server::start_with(&["--max-idle-seconds", "1"]);
+    let answers = create_and_poll(&server, 4);
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
 }
 
@@ -190,10 +195,75 @@ fn a_body_comes_in_time_or_not_at_all() {
     }
     let late = "action=\"unknown\",code=\"RequestTimeout\",protocol=\"json\"";
     assert_eq!(metric_of(&server, &format!("stanchion_requests_total{{{late}}}")), 2);
+    assert_eq!(metric_of(&server, "stanchion_bodies_late_total"), 2);
     // A body that nobody wants is read to its end, and no longer.
     let put = "PUT / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
     let answer = until_closed(server.address(), put.as_bytes());
     assert!(answer.contains("connection: close"), "{answer}");
+}
+
+/// Writes a head, then a body byte by byte with pauses, until the server has answered and closed.
+fn dribble(address: SocketAddr, head: &str, body: &[u8], pause: Duration) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answers = stream.try_clone().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        // A reset comes after the answer.
+        let _ = answers.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    });
+    for byte in body {
+        if reader.is_finished() || stream.write_all(&[*byte]).is_err() {
+            break;
+        }
+        std::thread::sleep(pause);
+    }
+    reader.join().unwrap()
+}
+
+#[test]
+fn a_body_comes_as_fast_as_it_must_or_not_at_all() {
+    let limits = ["--body-grace-seconds", "1", "--min-body-bytes-per-second", "500"];
+    let server = Server::start_with(&limits);
+    let head = format!("{RECEIVE}X-Amz-Target: AmazonSQS.CreateQueue\r\nConnection: close\r\n");
+    // Something comes all the time, and never enough.
+    let long = format!("{head}Content-Length: 1000000\r\n\r\n");
+    let answer = dribble(server.address(), &long, &[b' '; 20_000], Duration::from_millis(20));
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("The request was not received in time."), "{answer}");
+    assert_eq!(metric_of(&server, "stanchion_bodies_slow_total"), 1);
+    assert_eq!(metric_of(&server, "stanchion_bodies_late_total"), 0);
+}
+
+#[test]
+fn a_body_may_take_longer_than_its_grace_if_it_comes_fast_enough() {
+    let limits = ["--body-grace-seconds", "1", "--min-body-bytes-per-second", "1"];
+    let server = Server::start_with(&limits);
+    let body = b"{\"QueueName\":\"slow\"}";
+    let head = format!(
+        "{RECEIVE}X-Amz-Target: AmazonSQS.CreateQueue\r\nConnection: close\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = dribble(server.address(), &head, body, Duration::from_millis(100));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(metric_of(&server, "stanchion_bodies_slow_total"), 0);
+}
+
+#[test]
+fn a_request_takes_its_time_and_no_longer() {
+    let server = Server::start_with(&["--max-request-seconds", "1"]);
+    let head = "X-Amz-Target: AmazonSQS.ReceiveMessage\r\nContent-Length: 100\r\n\r\n{";
+    let answer = until_closed(server.address(), format!("{RECEIVE}{head}").as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert_eq!(metric_of(&server, "stanchion_requests_late_total"), 1);
+    assert_eq!(metric_of(&server, "stanchion_bodies_late_total"), 0);
+    // A long poll waits because it is asked to.
+    let answers = create_and_poll(&server, 3);
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 2, "{answers}");
+    assert_eq!(metric_of(&server, "stanchion_requests_late_total"), 1);
 }
 
 #[test]

@@ -128,3 +128,13 @@ async fn without_syncs_what_was_answered_survives_the_end_of_the_process() {
     assert_eq!(sdk::counters(&sqs, &url).await, [1, 0, 0]);
     assert_eq!(sdk::body(&sdk::receive_one(&sqs, &url).await), "kept");
 }
+
+#[tokio::test]
+async fn a_hangup_ends_nothing_where_there_is_nothing_to_read_again() {
+    let server = Server::start();
+    let sqs = sdk::client(&server);
+    let url = sdk::create(&sqs, "q", &[]).await;
+    server.hang_up();
+    assert!(server.says("there is nothing to read again"));
+    sdk::send(&sqs, &url, "m").await;
+}

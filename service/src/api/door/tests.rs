@@ -366,8 +366,7 @@ async fn what_an_action_itself_refuses_is_on_record() {
         [(id, Some("The access key is another account's.")), (json!("AKIAMISSING"), None)]
     {
         let record = Record::default();
-        let outcome =
-            world.run(&manager, row, json!({"AccessKeyId": id}), Some(&record)).await;
+        let outcome = world.run(&manager, row, json!({"AccessKeyId": id}), Some(&record)).await;
         assert_eq!(outcome, Err(Error::ResourceNotFound("AccessKeyId")));
         assert_eq!(record.refusal(), refusal);
     }
