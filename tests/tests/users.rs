@@ -83,8 +83,6 @@ async fn users_may_do_what_their_policies_say_over_restarts_too() {
     server.kill();
     server.start_again();
     let (root, ann) = (sdk::client(&server), own::signing(&server, &made));
-    let [orders, others] = [("ann-orders", orders), ("joe-orders", others)]
-        .map(|(name, _)| format!("{}/{OWN}/{name}", server.url()));
     assert_eq!(send(&ann, &orders).await, denied);
     let never = json!({"UserName": "ann", "PolicyName": "never"});
     own::call(&root, "DeleteUserPolicy", never).await.unwrap();
