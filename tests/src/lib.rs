@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod brittle_disk;
+pub mod cli;
 pub mod hostile;
 pub mod http;
 pub mod install;
@@ -12,6 +13,7 @@ pub mod process;
 pub mod program;
 pub mod sdk;
 pub mod sign;
+pub mod terminal;
 pub mod tls;
 
 pub use brittle_disk::BrittleDisk;
