@@ -1,0 +1,92 @@
+//! What was typed: the flags that every command has, and the commands.
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+use crate::completion;
+use crate::output::Format;
+
+/// Queues, messages and dead letters, on Stanchion and on Amazon SQS.
+#[derive(Debug, Parser)]
+#[command(name = "stanchion", version, about, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "\
+Examples:
+  stanchion queue create orders --dlq orders-dlq --max-receives 5
+  stanchion send orders 'hello'
+  stanchion receive orders --delete
+  stanchion context add prod --endpoint https://queues.example.net --profile work --protected
+
+Exit codes: 0 done, 1 failed, 2 misused, 3 not found, 4 denied, 5 partly failed.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Global {
+    /// The named context to use, in place of the current one
+    #[arg(long, short = 'c', global = true, value_name = "NAME", env = "STANCHION_CONTEXT")]
+    pub(crate) context: Option<String>,
+    /// Where the server is, such as http://127.0.0.1:9324; `amazon` is Amazon SQS in the region
+    #[arg(long, global = true, value_name = "URL", env = "STANCHION_ENDPOINT")]
+    pub(crate) endpoint: Option<String>,
+    /// The region
+    #[arg(long, global = true, value_name = "REGION", env = "STANCHION_REGION")]
+    pub(crate) region: Option<String>,
+    /// The profile of ~/.aws to sign with
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+    /// Sign nothing
+    #[arg(long, global = true)]
+    pub(crate) unsigned: bool,
+    /// How to print: text for people, or one of the others for programs
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t = Format::Table)]
+    pub(crate) output: Format,
+}
+
+/// The commands, by what they are about.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Which server to talk to: named endpoints and who signs
+    #[command(subcommand)]
+    Context(commands::context::ContextCommand),
+    /// Queues: list, create, describe, set, purge, delete, and more
+    #[command(subcommand, visible_alias = "q")]
+    Queue(commands::queue::QueueCommand),
+    /// The server: how it is, copies, its clock
+    #[command(subcommand)]
+    Server(commands::server::ServerCommand),
+    /// Access keys
+    #[command(subcommand)]
+    Key(commands::key::KeyCommand),
+    /// Users and what they may do
+    #[command(subcommand)]
+    User(commands::user::UserCommand),
+    /// Look for what is wrong: with the connection, the rights, the server, and how queues are set
+    #[command(after_help = "\
+Examples:
+  stanchion doctor
+  stanchion doctor orders --strict
+  stanchion doctor -o json | jq '.[] | select(.severity == \"error\")'")]
+    Doctor(commands::doctor::Doctor),
+    /// Print what a shell needs to complete commands, and the names of queues
+    #[command(after_help = "\
+Examples:
+  source <(stanchion completions bash)
+  stanchion completions fish > ~/.config/fish/completions/stanchion.fish")]
+    Completions {
+        /// The shell
+        shell: completion::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(after_help = "\
+Examples:
+  stanchion man ~/.local/share/man/man1")]
+    Man {
+        /// The folder; it is made where it is missing
+        folder: std::path::PathBuf,
+    },
+}

@@ -1,0 +1,216 @@
+//! The only writer to standard output and standard error: tables for people, JSON, NDJSON or CSV for
+//! programs.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::failure::Failure;
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned text for people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+    /// A JSON document on each line
+    Ndjson,
+    /// Comma-separated values, with a line of names
+    Csv,
+}
+
+/// What a command prints: its JSON form is stable, its table is for people.
+pub(crate) trait Record: Serialize {
+    /// The headings of the table.
+    const COLUMNS: &'static [&'static str];
+
+    /// The row of the table, one text for each heading.
+    fn row(&self) -> Vec<String>;
+}
+
+/// Where everything goes that is printed.
+#[derive(Debug)]
+pub(crate) struct Output {
+    format: Format,
+    colour: bool,
+    colour_errors: bool,
+}
+
+impl Output {
+    /// Colours only where somebody sees them, and does not mind (`NO_COLOR`).
+    pub(crate) fn new(format: Format) -> Output {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Output {
+            format,
+            colour: wanted && io::stdout().is_terminal(),
+            colour_errors: wanted && io::stderr().is_terminal(),
+        }
+    }
+
+    /// How to print.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether the reader is a person.
+    pub(crate) fn is_human(&self) -> bool {
+        self.format == Format::Table
+    }
+
+    /// Prints many things; `nothing` is said to people where there are none.
+    pub(crate) fn list<R: Record>(&self, records: &[R], nothing: &str) -> Result<(), Failure> {
+        match self.format {
+            Format::Table if records.is_empty() => {
+                self.note(nothing);
+                Ok(())
+            }
+            Format::Table => self.text(&self.table(R::COLUMNS, records.iter().map(Record::row))),
+            Format::Json => self.line(&serde_json::to_string_pretty(records).map_err(unprintable)?),
+            Format::Ndjson => records.iter().try_for_each(|record| self.ndjson(record)),
+            Format::Csv => self.csv(records),
+        }
+    }
+
+    /// Prints one thing: for people its fields one below the other.
+    pub(crate) fn item<R: Record>(&self, record: &R) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => self.fields(R::COLUMNS.iter().copied().zip(record.row())),
+            Format::Json => self.line(&serde_json::to_string_pretty(record).map_err(unprintable)?),
+            Format::Ndjson => self.ndjson(record),
+            Format::Csv => self.csv(std::slice::from_ref(record)),
+        }
+    }
+
+    /// Prints named values for people, one below the other.
+    pub(crate) fn fields<N: AsRef<str>>(
+        &self,
+        fields: impl IntoIterator<Item = (N, String)>,
+    ) -> Result<(), Failure> {
+        let fields: Vec<_> = fields.into_iter().collect();
+        let length = |name: &N| name.as_ref().chars().count();
+        let widest = fields.iter().map(|(name, _)| length(name)).max().unwrap_or(0);
+        let bold = self.style(Style::new().bold());
+        let mut text = String::new();
+        for (name, value) in &fields {
+            let padding = widest - length(name) + 2;
+            let line = format!("{bold}{}{bold:#}{:padding$}{value}", name.as_ref(), "");
+            text += &format!("{}\n", line.trim_end());
+        }
+        self.text(&text)
+    }
+
+    /// Begins again at the top of the screen, where there is one.
+    pub(crate) fn clear(&self) -> Result<(), Failure> {
+        if self.is_human() && io::stdout().is_terminal() {
+            self.text("\x1b[H\x1b[2J")?;
+        }
+        Ok(())
+    }
+
+    /// Says that something was done: to people in a sentence, to programs as a record.
+    pub(crate) fn done(&self, sentence: &str, record: &impl Serialize) -> Result<(), Failure> {
+        match self.format {
+            Format::Table => self.line(sentence),
+            Format::Json => self.line(&serde_json::to_string_pretty(record).map_err(unprintable)?),
+            Format::Ndjson => self.ndjson(record),
+            Format::Csv => self.csv(std::slice::from_ref(record)),
+        }
+    }
+
+    /// A line of JSON.
+    pub(crate) fn ndjson(&self, record: &impl Serialize) -> Result<(), Failure> {
+        self.line(&serde_json::to_string(record).map_err(unprintable)?)
+    }
+
+    /// A line of text on standard output.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        self.text(&format!("{text}\n"))
+    }
+
+    /// Text on standard output. Where the reader has gone, there is nobody to tell: the end.
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            written => written.map_err(Failure::from),
+        }
+    }
+
+    /// A remark on standard error: what people want to know and programs do not.
+    pub(crate) fn note(&self, text: &str) {
+        // Where nobody reads it, nothing is lost.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// What went wrong.
+    pub(crate) fn error(&self, text: &str) {
+        let style = self.error_style(AnsiColor::Red);
+        self.note(&format!("{style}error:{style:#} {text}"));
+    }
+
+    /// What to try.
+    pub(crate) fn hint(&self, text: &str) {
+        let style = self.error_style(AnsiColor::Cyan);
+        self.note(&format!("{style}hint:{style:#} {text}"));
+    }
+
+    /// A style where standard output is coloured, and none where it is not.
+    pub(crate) fn style(&self, style: Style) -> Style {
+        if self.colour { style } else { Style::new() }
+    }
+
+    fn error_style(&self, colour: AnsiColor) -> Style {
+        if self.colour_errors { colour.on_default().bold() } else { Style::new() }
+    }
+
+    fn table(&self, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        let bold = self.style(Style::new().bold());
+        table.set_header(columns.iter().map(|name| format!("{bold}{name}{bold:#}")));
+        rows.for_each(|row| {
+            table.add_row(row);
+        });
+        table.lines().map(|line| format!("{}\n", line.trim())).collect()
+    }
+
+    fn csv(&self, records: &[impl Serialize]) -> Result<(), Failure> {
+        let mut writer = csv::Writer::from_writer(BufWriter::new(io::stdout().lock()));
+        let mut names: Option<Vec<String>> = None;
+        for record in records {
+            let value = serde_json::to_value(record).map_err(unprintable)?;
+            let Value::Object(fields) = value else { continue };
+            if names.is_none() {
+                let first: Vec<String> = fields.keys().cloned().collect();
+                writer.write_record(&first).map_err(csv_failure)?;
+                names = Some(first);
+            }
+            let cells = names.iter().flatten().map(|name| match fields.get(name) {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
+            });
+            writer.write_record(cells).map_err(csv_failure)?;
+        }
+        writer.flush().map_err(Failure::from)
+    }
+}
+
+fn unprintable(error: serde_json::Error) -> Failure {
+    Failure::failed(format!("cannot print that: {error}"))
+}
+
+fn csv_failure(error: csv::Error) -> Failure {
+    if let csv::ErrorKind::Io(error) = error.kind()
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        std::process::exit(0);
+    }
+    Failure::failed(format!("cannot print that: {error}"))
+}
