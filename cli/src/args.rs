@@ -55,4 +55,13 @@ pub(crate) enum Command {
     /// Queues: list, create, describe, set, purge, delete
     #[command(subcommand, visible_alias = "q")]
     Queue(commands::queue::QueueCommand),
+    Send(commands::send::Send),
+    Receive(commands::receive::Receive),
+    Peek(commands::peek::Peek),
+    Tail(commands::peek::Tail),
+    Delete(commands::receive::Delete),
+    Extend(commands::receive::Extend),
+    Count(commands::peek::Count),
+    Export(commands::export::Export),
+    Import(commands::send::Import),
 }

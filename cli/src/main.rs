@@ -5,7 +5,14 @@ mod commands;
 mod confirm;
 mod context;
 mod failure;
+mod feed;
+mod filter;
+mod interrupt;
+mod line;
 mod output;
+mod pages;
+mod progress;
+mod show;
 mod units;
 
 use std::process::ExitCode;

@@ -1,7 +1,11 @@
 //! The commands, one file for each noun.
 
 pub(crate) mod context;
+pub(crate) mod export;
+pub(crate) mod peek;
 pub(crate) mod queue;
+pub(crate) mod receive;
+pub(crate) mod send;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -12,5 +16,14 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
     match cli.command {
         Command::Context(command) => context::run(command, &cli.global, output).await,
         Command::Queue(command) => queue::run(command, &cli.global, output).await,
+        Command::Send(send) => send::run(send, &cli.global, output).await,
+        Command::Receive(receive) => receive::run(receive, &cli.global, output).await,
+        Command::Peek(peek) => peek::run(peek, &cli.global, output).await,
+        Command::Tail(tail) => peek::tail(tail, &cli.global, output).await,
+        Command::Delete(delete) => receive::delete(delete, &cli.global, output).await,
+        Command::Extend(extend) => receive::extend(extend, &cli.global, output).await,
+        Command::Count(count) => peek::count(count, &cli.global, output).await,
+        Command::Export(export) => export::run(export, &cli.global, output).await,
+        Command::Import(import) => send::import(import, &cli.global, output).await,
     }
 }
