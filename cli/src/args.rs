@@ -64,4 +64,9 @@ pub(crate) enum Command {
     Count(commands::peek::Count),
     Export(commands::export::Export),
     Import(commands::send::Import),
+    /// Dead-letter queues: list them, show what is in them
+    #[command(subcommand)]
+    Dlq(commands::dlq::DlqCommand),
+    Redrive(commands::redrive::Redrive),
+    Bench(commands::bench::Bench),
 }

@@ -75,6 +75,9 @@ pub(crate) struct Line {
     /// How often it had been received there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) death_receive_count: Option<u32>,
+    /// How often it was taken back from where dead letters are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) redrive_count: Option<u32>,
     /// What deletes it, if it was received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) receipt_handle: Option<String>,
@@ -218,6 +221,7 @@ impl From<Message> for Line {
             death_reason: system("Stanchion.DeathReason"),
             died_at: number("Stanchion.DeathTime"),
             death_receive_count: small("Stanchion.DeathReceiveCount"),
+            redrive_count: small("Stanchion.RedriveCount"),
             message_id: given(message.message_id),
             receipt_handle: given(message.receipt_handle),
             body: message.body,

@@ -1,10 +1,13 @@
 //! The commands, one file for each noun.
 
 pub(crate) mod context;
+pub(crate) mod bench;
+pub(crate) mod dlq;
 pub(crate) mod export;
 pub(crate) mod peek;
 pub(crate) mod queue;
 pub(crate) mod receive;
+pub(crate) mod redrive;
 pub(crate) mod send;
 
 use crate::args::{Cli, Command};
@@ -24,6 +27,9 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Extend(extend) => receive::extend(extend, &cli.global, output).await,
         Command::Count(count) => peek::count(count, &cli.global, output).await,
         Command::Export(export) => export::run(export, &cli.global, output).await,
+        Command::Dlq(command) => dlq::run(command, &cli.global, output).await,
+        Command::Redrive(redrive) => redrive::run(redrive, &cli.global, output).await,
+        Command::Bench(bench) => bench::run(bench, &cli.global, output).await,
         Command::Import(import) => send::import(import, &cli.global, output).await,
     }
 }
