@@ -25,6 +25,7 @@ pub mod client;
 mod digest;
 pub mod error;
 pub mod message;
+pub mod worker;
 
 pub use actions::batches::{
     BatchFailure, ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchEntry,

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod own;
 pub mod process;
 pub mod program;
+pub mod relay;
 pub mod sdk;
 pub mod sign;
 pub mod tls;
