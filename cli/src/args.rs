@@ -68,5 +68,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Dlq(commands::dlq::DlqCommand),
     Redrive(commands::redrive::Redrive),
+    Consume(commands::consume::Consume),
     Bench(commands::bench::Bench),
+    Top(commands::top::Top),
 }

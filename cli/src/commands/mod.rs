@@ -2,6 +2,7 @@
 
 pub(crate) mod context;
 pub(crate) mod bench;
+pub(crate) mod consume;
 pub(crate) mod dlq;
 pub(crate) mod export;
 pub(crate) mod peek;
@@ -9,6 +10,7 @@ pub(crate) mod queue;
 pub(crate) mod receive;
 pub(crate) mod redrive;
 pub(crate) mod send;
+pub(crate) mod top;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -30,6 +32,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Dlq(command) => dlq::run(command, &cli.global, output).await,
         Command::Redrive(redrive) => redrive::run(redrive, &cli.global, output).await,
         Command::Bench(bench) => bench::run(bench, &cli.global, output).await,
+        Command::Consume(consume) => consume::run(consume, &cli.global, output).await,
+        Command::Top(top) => top::run(top, &cli.global).await,
         Command::Import(import) => send::import(import, &cli.global, output).await,
     }
 }
