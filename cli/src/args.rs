@@ -56,6 +56,22 @@ pub(crate) enum Command {
     /// Queues: list, create, describe, set, purge, delete, and more
     #[command(subcommand, visible_alias = "q")]
     Queue(commands::queue::QueueCommand),
+    Send(commands::send::Send),
+    Receive(commands::receive::Receive),
+    Peek(commands::peek::Peek),
+    Tail(commands::peek::Tail),
+    Delete(commands::receive::Delete),
+    Extend(commands::receive::Extend),
+    Count(commands::peek::Count),
+    Export(commands::export::Export),
+    Import(commands::send::Import),
+    /// Dead-letter queues: list them, show what is in them
+    #[command(subcommand)]
+    Dlq(commands::dlq::DlqCommand),
+    Redrive(commands::redrive::Redrive),
+    Consume(commands::consume::Consume),
+    Bench(commands::bench::Bench),
+    Top(commands::top::Top),
     /// The server: how it is, copies, its clock
     #[command(subcommand)]
     Server(commands::server::ServerCommand),

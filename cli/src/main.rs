@@ -6,9 +6,16 @@ mod completion;
 mod confirm;
 mod context;
 mod failure;
+mod feed;
+mod filter;
 mod input;
+mod interrupt;
+mod line;
 mod output;
+mod pages;
+mod progress;
 mod queues;
+mod show;
 mod units;
 
 use std::process::ExitCode;

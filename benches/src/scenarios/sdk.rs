@@ -108,7 +108,10 @@ async fn produce(client: &Client, queue: &str, count: u64) -> io::Result<f64> {
 enum Pace {
     AtOnce,
     /// Each message takes so long, and is hidden for so long at a time.
-    Slowly { handler: Duration, visibility: Duration },
+    Slowly {
+        handler: Duration,
+        visibility: Duration,
+    },
 }
 
 /// Handles so many messages. Returns messages a second, and how often a handler ran.

@@ -28,6 +28,7 @@ impl Queue {
             receive_count: delivery.receive_count,
             moved_at: context.now,
             reason: format!("maxReceiveCount {max} exceeded"),
+            redrives: Moved::redrives_after(message.moved.as_deref(), true),
         };
         context.effects.departures.push(Departure { message, place, delivery, moved });
     }

@@ -269,6 +269,7 @@ impl Queue {
                 receive_count: delivery.receive_count,
                 moved_at: now,
                 reason: errand.reason.clone(),
+                redrives: Moved::redrives_after(message.moved.as_deref(), errand.dead_letter),
             };
             context.effects.departures.push(Departure { message, place, delivery, moved });
         }

@@ -94,6 +94,17 @@ pub struct Moved {
     pub moved_at: Timestamp,
     /// In words, for people: `maxReceiveCount 3 exceeded`.
     pub reason: String,
+    /// How often it was taken away from where dead letters are, over all its queues: one that comes
+    /// back again and again is not to be redriven for ever.
+    pub redrives: u32,
+}
+
+impl Moved {
+    /// The redrives of a message that is moved once more, as a dead letter or otherwise.
+    pub fn redrives_after(earlier: Option<&Moved>, dead_letter: bool) -> u32 {
+        let redriven = !dead_letter && earlier.is_some_and(|moved| moved.dead_letter);
+        earlier.map_or(0, |moved| moved.redrives).saturating_add(redriven.into())
+    }
 }
 
 /// What changes about a message: exists only while it has been received from *this* queue.

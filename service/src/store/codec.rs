@@ -638,19 +638,25 @@ fn read_lane(reader: &mut Reader) -> Result<Lane, StoreError> {
 }
 
 fn put_moved(out: &mut BytesMut, moved: &Moved) {
-    out.put_u8(moved.dead_letter.into());
+    let redriven = moved.redrives > 0;
+    out.put_u8(u8::from(moved.dead_letter) | u8::from(redriven) << 1);
     out.put_u32(moved.receive_count);
     out.put_u64(moved.moved_at.0);
     put_text(out, &moved.source_arn);
     put_text(out, &moved.reason);
+    if redriven {
+        out.put_u32(moved.redrives);
+    }
 }
 
 fn read_moved(reader: &mut Reader) -> Result<Moved, StoreError> {
-    let dead_letter = reader.bool()?;
+    let flags = reader.flags(0b11)?;
     let receive_count = reader.u32()?;
     let moved_at = reader.timestamp()?;
     let (source_arn, reason) = (reader.text()?, reader.text()?);
-    Ok(Moved { source_arn, dead_letter, receive_count, moved_at, reason })
+    let redrives = if flags & 2 == 0 { 0 } else { reader.u32()? };
+    let dead_letter = flags & 1 != 0;
+    Ok(Moved { source_arn, dead_letter, receive_count, moved_at, reason, redrives })
 }
 
 fn read_line_place(reader: &mut Reader) -> Result<LinePlace, StoreError> {

@@ -70,8 +70,9 @@ prop_compose! {
         receive_count: u32,
         moved_at in timestamps(),
         reason in ".{0,100}",
+        redrives: u32,
     ) -> Moved {
-        Moved { source_arn, dead_letter, receive_count, moved_at, reason }
+        Moved { source_arn, dead_letter, receive_count, moved_at, reason, redrives }
     }
 }
 
@@ -615,6 +616,7 @@ fn moved() -> Moved {
         receive_count: 3,
         moved_at: Timestamp(1_700_000_000_999),
         reason: "maxReceiveCount 3 exceeded".to_owned(),
+        redrives: 0,
     }
 }
 

@@ -160,6 +160,9 @@ pub const SYSTEM_ATTRIBUTES: &[SystemRow] = &[
     own("Stanchion.DeathReason", |m| death(m).map(|death| death.reason.clone())),
     own("Stanchion.DeathReceiveCount", |m| death(m).map(|death| death.receive_count.to_string())),
     own("Stanchion.DeathTime", |m| death(m).map(|death| death.moved_at.to_string())),
+    own("Stanchion.RedriveCount", |m| {
+        Some(m.moved.as_ref()?.redrives).filter(|n| *n > 0).map(|n| n.to_string())
+    }),
 ];
 
 const fn aws(name: &'static str, show: fn(&ShownMessage) -> Option<String>) -> SystemRow {
@@ -349,7 +352,7 @@ mod tests {
         let all = ["All".to_string()];
         let standard = select_system(all.iter(), &limits::STANDARD).unwrap();
         let strict = select_system(all.iter(), &limits::STRICT).unwrap();
-        assert_eq!((standard.len(), strict.len()), (12, 9));
+        assert_eq!((standard.len(), strict.len()), (13, 9));
         let own = ["Stanchion.DeathReason".to_string()];
         assert_eq!(names(&select_system(own.iter(), &limits::STANDARD).unwrap()), own);
         assert!(select_system(own.iter(), &limits::STRICT).is_err());
@@ -367,16 +370,23 @@ mod tests {
             receive_count: 3,
             moved_at: Timestamp(5),
             reason: "maxReceiveCount 3 exceeded".into(),
+            redrives: 2,
         }));
         let shown = |message: &ShownMessage| -> Vec<String> {
             SYSTEM_ATTRIBUTES[8..].iter().filter_map(|row| (row.show)(message)).collect()
         };
         assert_eq!(
             shown(&message),
-            ["arn:aws:sqs:us-east-1:000000000000:source", "maxReceiveCount 3 exceeded", "3", "5"]
+            [
+                "arn:aws:sqs:us-east-1:000000000000:source",
+                "maxReceiveCount 3 exceeded",
+                "3",
+                "5",
+                "2"
+            ]
         );
         message.moved.as_mut().unwrap().dead_letter = false;
-        assert_eq!(shown(&message), [""; 0]);
+        assert_eq!(shown(&message), ["2"], "a redriven message is none, and remembers");
     }
 
     #[test]

@@ -1,0 +1,406 @@
+//! `stanchion send` and `stanchion import`: messages from arguments, files and standard input.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+use stanchion_sdk::SendMessage;
+
+use crate::args::Global;
+use crate::context::Target;
+use crate::failure::Failure;
+use crate::feed::{Event, Feed, Read};
+use crate::interrupt::Interrupt;
+use crate::line::{Line, Value};
+use crate::output::{Output, Record};
+use crate::progress;
+use crate::units::{parse_duration, show_count};
+
+/// How many refusals are told one by one.
+const TOLD: u64 = 5;
+
+/// Send messages: one, or one for each line
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  stanchion send orders 'hello'
+  stanchion send orders '{\"id\":7}' --attribute kind=order --attribute tries:Number=0 --delay 30s
+  stanchion send orders.fifo hello --group customer-7 --dedup-id order-7
+  stanchion send orders --file body.json
+  seq 1000 | stanchion send orders --lines
+  stanchion send orders --ndjson --file messages.ndjson --errors failed.ndjson
+
+A line of --ndjson is an object with `body` and, if wanted, `attributes`, `group`, `dedup_id`,
+`delay_seconds` and `trace_header`. What `export`, `peek` and `receive` print with `-o ndjson` is
+such lines. The lines of --errors are too: send them again when what was wrong is mended.")]
+pub(crate) struct Send {
+    /// The queue: its name or URL
+    queue: String,
+    /// The message; without it and --file standard input is sent
+    #[arg(conflicts_with_all = ["file", "lines", "ndjson"])]
+    body: Option<String>,
+    /// Send each line as a message
+    #[arg(long, conflicts_with = "ndjson")]
+    lines: bool,
+    /// Send each line, a JSON object, as a message
+    #[arg(long)]
+    ndjson: bool,
+    #[command(flatten)]
+    source: Source,
+    /// Give every message this attribute: NAME=VALUE, NAME:Number=7 or NAME:Binary=BASE64
+    #[arg(long = "attribute", value_name = "ATTRIBUTE", value_parser = Value::parse_named)]
+    attributes: Vec<(String, Value)>,
+    /// Put every message into this group
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// What a FIFO queue knows a repetition of the message by
+    #[arg(long, value_name = "ID", conflicts_with_all = ["lines", "ndjson"])]
+    dedup_id: Option<String>,
+    /// Hide every message at first, at most 15m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    delay: Option<Duration>,
+}
+
+/// Import messages that were exported, with their attributes, groups and order
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  stanchion export orders > orders.ndjson
+  stanchion import orders-copy --file orders.ndjson
+  stanchion export orders -c prod | stanchion import orders -c local
+
+A message that is imported is a new one: sent now, by whoever imports, with an id of its own. What is
+left of its delay it keeps. A FIFO queue takes a deduplication id once in five minutes; where the
+export has one more often, --new-dedup-ids replaces each by the id its message had.")]
+pub(crate) struct Import {
+    /// The queue: its name or URL
+    queue: String,
+    /// Give each message the id that it had as its deduplication id
+    #[arg(long)]
+    new_dedup_ids: bool,
+    #[command(flatten)]
+    source: Source,
+}
+
+/// Where many messages come from, and how they go.
+#[derive(Args, Debug)]
+struct Source {
+    /// Read this file in place of standard input
+    #[arg(long, short = 'f', value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Write what was not sent to this file, in lines that can be sent again
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+    /// Batches at once; a FIFO group keeps its order with any number
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    parallel: u16,
+    /// Only read, and say what would be sent
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Source {
+    fn open(&self) -> Result<Box<dyn BufRead + std::marker::Send>, Failure> {
+        let Some(path) = &self.file else {
+            if io::stdin().is_terminal() {
+                return Err(Failure::Usage(
+                    "nothing to send: give a message, --file, or something on standard input"
+                        .into(),
+                ));
+            }
+            return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
+        };
+        Ok(Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(about(path))?)))
+    }
+}
+
+fn about(path: &Path) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::failed(format!("{}: {error}", path.display()))
+}
+
+/// One message that was sent.
+#[derive(Serialize)]
+struct SentOne {
+    message_id: String,
+    sequence_number: Option<String>,
+}
+
+impl Record for SentOne {
+    const COLUMNS: &'static [&'static str] = &["Message", "Sequence number"];
+
+    fn row(&self) -> Vec<String> {
+        let number = self.sequence_number.clone();
+        vec![self.message_id.clone(), number.unwrap_or_else(|| "-".into())]
+    }
+}
+
+/// Runs `send`.
+pub(crate) async fn run(send: Send, global: &Global, output: &Output) -> Result<(), Failure> {
+    let target = Target::resolve(global).await?;
+    let defaults = Line {
+        attributes: send.attributes.into_iter().collect(),
+        group: send.group,
+        dedup_id: send.dedup_id,
+        delay_seconds: send.delay.map(|delay| {
+            let up = u64::from(delay.subsec_nanos() > 0);
+            u32::try_from(delay.as_secs() + up).unwrap_or(u32::MAX)
+        }),
+        ..Line::default()
+    };
+    if send.lines || send.ndjson {
+        let input = send.source.open()?;
+        let ndjson = send.ndjson;
+        let lines = texts(input).map(move |text| {
+            let line = if ndjson { parse(text?)? } else { Line::of(text?) };
+            Ok(with_defaults(line, &defaults))
+        });
+        return feed(&target, &send.queue, send.source, lines, output).await;
+    }
+    let body = match send.body {
+        Some(body) => body,
+        None => {
+            let mut body = String::new();
+            send.source.open()?.read_to_string(&mut body)?;
+            // What a shell appends is not meant.
+            body.strip_suffix('\n').map(str::to_owned).unwrap_or(body)
+        }
+    };
+    one(&target, &send.queue, Line { body, ..defaults }, send.source.dry_run, output).await
+}
+
+/// Runs `import`.
+pub(crate) async fn import(
+    import: Import,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failure> {
+    let target = Target::resolve(global).await?;
+    let Import { queue, new_dedup_ids, source } = import;
+    let fifo = queue.ends_with(".fifo");
+    let lines = texts(source.open()?).map(move |text| {
+        let mut line = parse(text?)?;
+        if fifo {
+            if new_dedup_ids {
+                line.dedup_id = line.message_id.clone().or(line.dedup_id);
+            }
+        } else {
+            line.keep_delay();
+            // Standard queues have none.
+            line.dedup_id = None;
+        }
+        Ok(line)
+    });
+    feed(&target, &queue, source, lines, output).await
+}
+
+async fn one(
+    target: &Target,
+    queue: &str,
+    line: Line,
+    dry_run: bool,
+    output: &Output,
+) -> Result<(), Failure> {
+    let entry = line.entry(String::new()).map_err(Failure::Usage)?;
+    if dry_run {
+        let sentence = format!("Would send {} bytes to {queue}", line.body.len());
+        return output.done(&sentence, &line);
+    }
+    let request = SendMessage {
+        queue_url: queue.into(),
+        message_body: entry.message_body,
+        delay_seconds: entry.delay_seconds,
+        message_attributes: entry.message_attributes,
+        message_system_attributes: entry.message_system_attributes,
+        message_group_id: entry.message_group_id,
+        message_deduplication_id: entry.message_deduplication_id,
+    };
+    let sent = target.client.send_message(request).await?;
+    let sent = SentOne { message_id: sent.message_id, sequence_number: sent.sequence_number };
+    if output.is_human() {
+        return output.line(&format!("Sent {}", sent.message_id));
+    }
+    output.item(&sent)
+}
+
+/// The lines of an input, those that are no text as well as can be.
+fn texts(input: impl BufRead) -> impl Iterator<Item = Result<String, (String, String)>> {
+    let mut lines = input.split(b'\n');
+    std::iter::from_fn(move || {
+        loop {
+            let mut bytes = match lines.next()? {
+                Ok(bytes) => bytes,
+                Err(error) => return Some(Err((String::new(), error.to_string()))),
+            };
+            if bytes.last() == Some(&b'\r') {
+                bytes.pop();
+            }
+            // A message has at least a byte.
+            if bytes.is_empty() {
+                continue;
+            }
+            return Some(String::from_utf8(bytes).map_err(|error| {
+                (String::from_utf8_lossy(error.as_bytes()).into_owned(), "not UTF-8".into())
+            }));
+        }
+    })
+}
+
+fn parse(text: String) -> Read {
+    match serde_json::from_str::<Line>(&text) {
+        // Why it failed last time is not why it fails this time.
+        Ok(line) => Ok(Line { error: None, ..line }),
+        Err(error) => Err((text, error.to_string())),
+    }
+}
+
+fn with_defaults(mut line: Line, defaults: &Line) -> Line {
+    for (name, value) in &defaults.attributes {
+        line.attributes.entry(name.clone()).or_insert_with(|| value.clone());
+    }
+    line.group = line.group.or_else(|| defaults.group.clone());
+    line.delay_seconds = line.delay_seconds.or(defaults.delay_seconds);
+    line
+}
+
+/// How many went, and how many did not.
+#[derive(Debug, Default, Serialize)]
+struct Fed {
+    queue: String,
+    sent: u64,
+    failed: u64,
+    left: u64,
+    seconds: f64,
+    messages_per_second: f64,
+}
+
+impl Record for Fed {
+    const COLUMNS: &'static [&'static str] =
+        &["Queue", "Sent", "Failed", "Left", "Seconds", "Messages/s"];
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.queue.clone(),
+            show_count(self.sent),
+            show_count(self.failed),
+            show_count(self.left),
+            format!("{:.1}", self.seconds),
+            format!("{:.0}", self.messages_per_second),
+        ]
+    }
+}
+
+async fn feed(
+    target: &Target,
+    queue: &str,
+    source: Source,
+    lines: impl Iterator<Item = Read> + std::marker::Send + 'static,
+    output: &Output,
+) -> Result<(), Failure> {
+    if source.errors.is_some() && source.errors == source.file {
+        return Err(Failure::Usage("--errors would overwrite what --file reads".into()));
+    }
+    if source.dry_run {
+        let (mut good, mut bad) = (0, 0);
+        for line in lines {
+            match line.and_then(|line| line.entry(String::new()).map_err(|why| (line.body, why))) {
+                Ok(_) => good += 1,
+                Err((_, why)) => {
+                    bad += 1;
+                    if bad <= TOLD {
+                        output.note(&format!("not a message: {why}"));
+                    }
+                }
+            }
+        }
+        let record = serde_json::json!({"queue": queue, "would_send": good, "failed": bad});
+        let sentence = format!("Would send {} messages to {queue}", show_count(good));
+        output.done(&sentence, &record)?;
+        return partly(bad, "lines are no messages");
+    }
+    let mut errors = match &source.errors {
+        Some(path) => Some(File::create(path).map_err(about(path))?),
+        None => None,
+    };
+    let began = Instant::now();
+    let interrupt = Interrupt::listen()?;
+    let bar = progress::messages("sent", None);
+    let feed = Feed {
+        client: target.client.clone(),
+        queue: queue.into(),
+        lanes: source.parallel.into(),
+        says_what_is_left: errors.is_some(),
+    };
+    let mut events = feed.start(lines, interrupt.clone());
+    let mut fed = Fed { queue: queue.into(), ..Fed::default() };
+    let mut broken = None;
+    while let Some(event) = events.recv().await {
+        let (text, why) = match event {
+            Event::Sent(count) => {
+                fed.sent += count;
+                bar.inc(count);
+                continue;
+            }
+            Event::Broken(error) => {
+                broken = Some(error);
+                continue;
+            }
+            Event::Refused(line) => {
+                fed.failed += 1;
+                let why = line.error.clone();
+                (as_json(&line)?, why)
+            }
+            Event::Unreadable { line, why } => {
+                fed.failed += 1;
+                (line, Some(format!("not a message: {why}")))
+            }
+            Event::Left(line) => {
+                fed.left += 1;
+                (as_json(&line)?, None)
+            }
+        };
+        if let Some(errors) = &mut errors {
+            // Not kept back: the second Ctrl-C ends at once.
+            errors.write_all(format!("{text}\n").as_bytes())?;
+        }
+        if let Some(why) = why.filter(|_| fed.failed <= TOLD) {
+            bar.suspend(|| output.note(&why));
+        }
+    }
+    bar.finish_and_clear();
+    fed.seconds = began.elapsed().as_secs_f64();
+    fed.messages_per_second = fed.sent as f64 / fed.seconds.max(1e-6);
+    match output.is_human() {
+        true => output.line(&format!(
+            "Sent {} messages to {queue} in {:.1} s, {:.0} messages/s",
+            show_count(fed.sent),
+            fed.seconds,
+            fed.messages_per_second
+        ))?,
+        false => output.item(&fed)?,
+    }
+    let rest = match &source.errors {
+        Some(path) => format!("what was not sent is in {}", path.display()),
+        None => "--errors FILE keeps what is not sent".into(),
+    };
+    match broken {
+        Some(error) if fed.sent == 0 => return Err(Failure::from(error).with_hint(rest)),
+        Some(error) => return Err(Failure::Partly(format!("stopped: {error}; {rest}"))),
+        None if interrupt.is_asked() => return Err(Failure::Partly(format!("stopped; {rest}"))),
+        None => {}
+    }
+    partly(fed.failed, &format!("messages were not sent; {rest}"))
+}
+
+fn as_json(line: &Line) -> Result<String, Failure> {
+    serde_json::to_string(line).map_err(|error| Failure::failed(error.to_string()))
+}
+
+fn partly(failed: u64, what: &str) -> Result<(), Failure> {
+    match failed {
+        0 => Ok(()),
+        failed => Err(Failure::Partly(format!("{} {what}", show_count(failed)))),
+    }
+}
