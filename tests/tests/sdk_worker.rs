@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Signal, getpid, kill_process};
 use stanchion_sdk::{
     Client, CreateQueue, GetQueueAttributes, Message, ReceiveMessage, SendMessageBatch,
     SendMessageBatchEntry,
     worker::{Backoff, BoxError, Delivery, Outcome, Permanent, Source, Worker},
 };
 use stanchion_tests::{Server, process::PATIENCE, relay::Relay};
+use tokio_util::sync::CancellationToken;
 
 /// A client that does not give up while a server is started again.
 fn client(endpoint: &str) -> Client {
@@ -320,6 +322,48 @@ async fn a_second_stop_hands_back_what_handlers_had() {
     handle.stop_now();
     assert_eq!(running.await.expect("the worker does not panic").abandoned, 0);
     assert_eq!(counters(&client, &queue).await, ["3", "0", "0"], "visible at once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_signal_drains_and_the_second_stops() {
+    let server = Server::start();
+    let client = client(&server.url());
+    let queue = create(&client, "jobs", &[]).await;
+    send(&client, &queue, &["finishes", "hangs"].map(String::from), |_| None).await;
+
+    let running_now = Arc::new(AtomicUsize::new(0));
+    let finish = CancellationToken::new();
+    let worker = Worker::builder(client.clone())
+        .queue(&queue)
+        .drain_timeout(PATIENCE)
+        .handler({
+            let (running, finish) = (running_now.clone(), finish.clone());
+            move |delivery: Delivery| {
+                let (running, finish) = (running.clone(), finish.clone());
+                async move {
+                    running.fetch_add(1, Relaxed);
+                    match delivery.message.body.as_str() {
+                        "finishes" => finish.cancelled().await,
+                        _ => std::future::pending().await,
+                    }
+                    Ok::<(), BoxError>(())
+                }
+            }
+        })
+        .build()
+        .expect("nothing is missing");
+    let metrics = worker.handle().metrics().clone();
+    let running = tokio::spawn(worker.run_until_signal());
+    // With handlers at work it has been listening to signals for a while: they do not end this test.
+    until(|| running_now.load(Relaxed) == 2).await;
+    let signal = |signal| kill_process(getpid(), signal).expect("this process can be signalled");
+    signal(Signal::TERM);
+    finish.cancel();
+    until(|| metrics.deleted.get() == 1).await;
+    assert!(!running.is_finished(), "the other may go on");
+    signal(Signal::INT);
+    assert_eq!(running.await.expect("the worker does not panic").abandoned, 0);
+    assert_eq!(counters(&client, &queue).await, ["1", "0", "0"], "visible at once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -123,19 +123,23 @@ impl Core {
         }
         let full = self.settings.capacity().min(BATCH_MAX);
         let max = credits.min(BATCH_MAX);
-        let mut unasked = false;
         let ripe = self.credit_since.is_some_and(|since| since + CREDIT_LINGER <= now);
-        for queue in candidates {
-            let state = &self.queues[queue].receiving;
-            let room = state.under_way < state.parallel;
-            let none = state.under_way == 0;
-            if room && (max == full || (none && (ripe || max * 2 >= full))) {
-                let wait = if alone { self.settings.wait } else { Duration::ZERO };
-                return Some((queue, max, wait));
-            }
-            unasked |= none;
+        // Whose turn it is. What is too little for that one is not for the others either, or those
+        // with the smaller shares would live on it.
+        let turn = candidates.into_iter().find(|queue| {
+            let state = &self.queues[*queue].receiving;
+            state.under_way < state.parallel
+        });
+        let Some(queue) = turn else {
+            self.credit_since = None;
+            return None;
+        };
+        let is_asked = self.queues[queue].receiving.under_way > 0;
+        if max == full || (!is_asked && (ripe || max * 2 >= full)) {
+            let wait = if alone { self.settings.wait } else { Duration::ZERO };
+            return Some((queue, max, wait));
         }
-        self.credit_since = unasked.then(|| self.credit_since.unwrap_or(now));
+        self.credit_since = (!is_asked).then(|| self.credit_since.unwrap_or(now));
         None
     }
 
