@@ -24,6 +24,8 @@ pub mod actions;
 pub mod client;
 mod digest;
 pub mod error;
+#[cfg(feature = "functions")]
+pub mod functions;
 pub mod message;
 
 pub use actions::batches::{

@@ -20,6 +20,11 @@ pub fn clients() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
+/// The folder `tests/functions`.
+pub fn functions() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("functions")
+}
+
 /// A virtual environment with the packages of a list in `clients/python`. `None`, said aloud, when
 /// this machine has no Python.
 ///
@@ -27,12 +32,50 @@ pub fn clients() -> PathBuf {
 /// When the installation fails; in CI also when there is no Python.
 pub fn python(list: &str) -> Option<PathBuf> {
     required(version("python3", "--version"), "boto3 and the AWS CLI 1: there is no python3")?;
-    let requirements = clients().join("python").join(list);
-    Some(once("python", &requirements, |folder| {
+    Some(python_environment(&clients().join("python").join(list)))
+}
+
+/// The same with Lambda's runtime, for `functions/python`.
+///
+/// # Panics
+/// As [`python`].
+pub fn python_function() -> Option<PathBuf> {
+    required(version("python3", "--version"), "functions in Python: there is no python3")?;
+    Some(python_environment(&functions().join("python/requirements.txt")))
+}
+
+/// Whether there is a Node.js, which `functions/node` needs nothing besides. `None`, said aloud, when
+/// there is none.
+///
+/// # Panics
+/// In CI, when there is none.
+pub fn node() -> Option<()> {
+    required(version("node", "--version"), "functions in JavaScript: there is no node")?;
+    Some(())
+}
+
+/// The program of `functions/go`. `None`, said aloud, when this machine has no Go.
+///
+/// # Panics
+/// When it does not compile.
+pub fn go_function() -> Option<PathBuf> {
+    let found = version("go", "version").filter(|version| *version >= GO_MIN);
+    wished(found, "functions in Go: there is no go, or none of version 1.24")?;
+    let source = functions().join("go");
+    let folder = once("go-function", &source.join("main.go"), |folder| {
+        let mut go = Command::new("go");
+        go.arg("build").arg("-o").arg(folder.join("function")).arg(".");
+        run(go.current_dir(&source).env("GOTOOLCHAIN", "local"));
+    });
+    Some(folder.join("function"))
+}
+
+fn python_environment(requirements: &Path) -> PathBuf {
+    once("python", requirements, |folder| {
         run(Command::new("python3").args(["-m", "venv"]).arg(folder));
         let mut pip = Command::new(folder.join("bin/pip"));
-        run(pip.args(["install", "--quiet", "--requirement"]).arg(&requirements));
-    }))
+        run(pip.args(["install", "--quiet", "--requirement"]).arg(requirements));
+    })
 }
 
 /// A folder with the `node_modules` of a list in `clients/javascript`. `None`, said aloud, when this

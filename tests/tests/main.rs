@@ -18,6 +18,7 @@ mod networking;
 mod operations;
 mod readme;
 mod redrive;
+mod sdk_functions;
 mod server;
 mod sts;
 mod threat_model;
