@@ -26,6 +26,8 @@ mod digest;
 pub mod error;
 #[cfg(feature = "functions")]
 pub mod functions;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 pub mod message;
 
 pub use actions::batches::{
