@@ -13,7 +13,7 @@ use super::driver::{Driver, Order, Queue};
 use super::error::InvokeError;
 use super::metrics::FunctionMetrics;
 
-/// Runs a function. Dropped, it kills the function's processes; what they were handling comes again
+/// Runs a function. It is used within tokio's runtime. Dropped, it kills the function's processes; what they were handling comes again
 /// when its visibility timeout ends.
 #[derive(Debug)]
 pub struct FunctionHost {
@@ -46,7 +46,8 @@ impl FunctionHost {
     }
 
     /// Invokes the function with an event of at most 6 MiB of JSON and returns its answer. It goes
-    /// before messages of the queue, and waits for a process if it must, behind at most 1,000 others.
+    /// before messages of the queue, and waits for a process if it must, behind at most
+    /// 1,000 others of 64 MiB in all.
     pub async fn invoke(&self, event: impl Into<Bytes>) -> Result<Bytes, InvokeError> {
         let (reply, answer) = oneshot::channel();
         let order = Order::Invoke(event.into(), reply);

@@ -27,6 +27,9 @@ const RECEIVE_MAX: usize = 10;
 /// The most events sent by hand that wait for a process.
 pub(crate) const BY_HAND_MAX: usize = 1_000;
 
+/// The most bytes of them together.
+pub(crate) const BY_HAND_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 const CRASH_PAUSE: Duration = Duration::from_millis(100);
 const POLL_PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -276,11 +279,12 @@ impl Core {
     }
 
     fn invoke(&mut self, ticket: Ticket, event: Bytes, effects: &mut Vec<Effect>) {
+        let waiting: usize = self.by_hand.iter().map(|(_, event)| event.len()).sum();
         let refusal = if self.is_stopping {
             InvokeError::Stopped
         } else if event.len() > PAYLOAD_BYTES_MAX {
             InvokeError::TooLarge
-        } else if self.by_hand.len() >= BY_HAND_MAX {
+        } else if self.by_hand.len() >= BY_HAND_MAX || waiting + event.len() > BY_HAND_BYTES_MAX {
             effects.push(Effect::Throttled);
             InvokeError::Throttled
         } else {

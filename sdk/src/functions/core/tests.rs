@@ -436,6 +436,14 @@ fn events_by_hand_need_no_queue_and_do_not_pile_up() {
     }
     assert_eq!(refused, 1);
     assert_eq!(core.concurrency(), (0, 3));
+
+    let mut core = Core::new(Rules { queue: None, ..rules() });
+    let large = Bytes::from(vec![b' '; PAYLOAD_BYTES_MAX]);
+    let refused = (0..11).filter(|ticket| {
+        let effects = core.step(Input::Invoke(Ticket(*ticket), large.clone()), now);
+        effects.iter().any(|effect| matches!(effect, Effect::Reply(..)))
+    });
+    assert_eq!(refused.collect::<Vec<_>>(), [10], "64 MiB wait at most");
 }
 
 #[test]
