@@ -518,3 +518,27 @@ fn time_alone_never_asks_for_attention_twice() {
     }
     assert!((3..=12).contains(&steps), "{steps} steps");
 }
+
+#[test]
+fn however_many_processes_there_may_be_not_everything_is_received() {
+    let mut core = Core::new(Rules {
+        processes_max: 1_000,
+        batch_size: 10_000,
+        window: 20 * SECOND,
+        ..rules()
+    });
+    let now = Instant::now();
+    let large = || Held { record: "x".repeat(1024 * 1024), ..held("a", None, now) };
+    let mut asked = Vec::from_iter(core.step(Input::Tick, now));
+    let mut received = 0;
+    while let Some(effect) = asked.pop() {
+        if let Effect::Poll(count) = effect {
+            received += count;
+            let wanted = (0..count).map(|_| large()).collect();
+            asked
+                .extend(core.step(Input::Received { asked: count, wanted, unwanted: vec![] }, now));
+        }
+    }
+    // What was asked for before the limit was reached may still come.
+    assert!((64..64 + POLLS_MAX * RECEIVE_MAX).contains(&received), "{received} MiB");
+}
