@@ -27,6 +27,8 @@ mod digest;
 pub mod error;
 #[cfg(feature = "functions")]
 pub mod functions;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "large-payloads")]
 pub mod large_payloads;
 pub mod message;

@@ -21,6 +21,7 @@ mod readme;
 mod redrive;
 mod sdk_client;
 mod sdk_functions;
+mod sdk_functions;
 mod sdk_producer;
 mod sdk_worker;
 mod server;

@@ -56,10 +56,9 @@ struct Stage {
 }
 
 impl Stage {
-    /// With a queue whose messages come again after 100 s, so that what failed is seen to be kept,
-    /// not tried again.
+    /// With a queue whose messages do not come again while a test runs: what failed is seen to be kept.
     async fn set(queue: &str) -> Stage {
-        Stage::set_with(queue, &[("VisibilityTimeout", "100")]).await
+        Stage::set_with(queue, &[("VisibilityTimeout", "43200")]).await
     }
 
     async fn set_with(queue: &str, attributes: &[(&str, &str)]) -> Stage {
@@ -358,12 +357,12 @@ async fn a_failure_holds_up_its_group_until_it_comes_again() {
     stage.send_to_group("g", "fail", "first").await;
     stage.send_to_group("g", "ok", "second").await;
     stage.send_to_group("other", "ok", "third").await;
-    wait_for("the first is tried again", || {
-        stage.diary().iter().filter(|name| *name == "first").count() >= 2
+    wait_for("the first is tried again, and the other group goes on", || {
+        let diary = stage.diary();
+        diary.iter().filter(|name| *name == "first").count() >= 2 && diary.contains(&"third".into())
     })
     .await;
-    let diary = stage.diary();
-    assert!(diary.contains(&"third".into()) && !diary.contains(&"second".into()), "{diary:?}");
+    assert!(!stage.diary().contains(&"second".into()), "{:?}", stage.diary());
     end(host).await;
 }
 

@@ -179,9 +179,14 @@ impl Driver {
         let mut inputs = VecDeque::from([input]);
         let mut is_done = false;
         while let Some(input) = inputs.pop_front() {
+            let ended = if let Input::Exited(process, _) = input { Some(process) } else { None };
             for effect in self.core.step(input, Instant::now()) {
                 is_done |= effect == Effect::Done;
                 inputs.extend(self.carry_out(effect));
+            }
+            // Not before: its last invocation is still spoken of.
+            if let Some(process) = ended {
+                self.processes.remove(&process);
             }
         }
         let (busy, live) = self.core.concurrency();
@@ -417,8 +422,9 @@ impl Driver {
         count(&metrics.handled, handled);
         count(&metrics.failed, failed);
         metrics.took(took);
-        let request_id = self.processes.get(&process).map(|running| running.request_id.borrow());
-        let request_id = request_id.as_ref().and_then(|id| id.as_deref());
+        let running = self.processes.get(&process);
+        let request_id = running.and_then(|running| running.request_id.borrow().clone());
+        let request_id = request_id.as_deref();
         let (function, duration_ms) = (&*self.config.name, took.as_secs_f64() * 1_000.0);
         let (process, invocation) = (process.0, invocation.0);
         match error {

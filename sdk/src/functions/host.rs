@@ -13,7 +13,7 @@ use super::driver::{Driver, Order, Queue};
 use super::error::InvokeError;
 use super::metrics::FunctionMetrics;
 
-/// Runs a function. Dropped, it kills the function's processes; what they were handling comes again
+/// Runs a function. It is used within tokio's runtime. Dropped, it kills the function's processes; what they were handling comes again
 /// when its visibility timeout ends.
 #[derive(Debug)]
 pub struct FunctionHost {
@@ -46,7 +46,8 @@ impl FunctionHost {
     }
 
     /// Invokes the function with an event of at most 6 MiB of JSON and returns its answer. It goes
-    /// before messages of the queue, and waits for a process if it must, behind at most 1,000 others.
+    /// before messages of the queue, and waits for a process if it must, behind at most
+    /// 1,000 others of 64 MiB in all.
     pub async fn invoke(&self, event: impl Into<Bytes>) -> Result<Bytes, InvokeError> {
         let (reply, answer) = oneshot::channel();
         let order = Order::Invoke(event.into(), reply);
@@ -80,5 +81,39 @@ impl FunctionHost {
         let orders = self.orders.clone();
         // There may be no room just now, and who calls does not wait.
         tokio::spawn(async move { orders.send(Order::Note(input)).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_that_is_dropped_takes_its_processes_with_it() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let seen = lines.clone();
+        // The shell says who its child is, and waits for it.
+        let command = ["sh", "-c", "sleep 1000 & echo $! && wait"];
+        let host = FunctionHost::builder("f", command).processes(1, 1).on_log(move |line| {
+            seen.lock().unwrap().push(line.text);
+        });
+        let host = host.start().await.unwrap();
+        let until = Instant::now() + Duration::from_secs(120);
+        let wait = async |is_true: &dyn Fn() -> bool| {
+            while !is_true() {
+                assert!(Instant::now() < until, "not in time");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        wait(&|| !lines.lock().unwrap().is_empty()).await;
+        let child = format!("/proc/{}/stat", lines.lock().unwrap()[0]);
+        assert!(Path::new(&child).exists());
+        drop(host);
+        // One that nobody waits for stays as a zombie.
+        wait(&|| std::fs::read_to_string(&child).map_or(true, |stat| stat.contains(") Z "))).await;
     }
 }

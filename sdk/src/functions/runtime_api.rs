@@ -196,3 +196,141 @@ fn json(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tokio_util::task::AbortOnDropHandle;
+
+    use super::*;
+
+    /// A server, and where the calls of its process arrive.
+    struct Api {
+        address: SocketAddr,
+        calls: mpsc::Receiver<(ProcessId, Call)>,
+        _server: AbortOnDropHandle<()>,
+    }
+
+    impl Api {
+        async fn serve() -> Api {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (sender, calls) = mpsc::channel(8);
+            let server = tokio::spawn(serve(listener, ProcessId(7), sender));
+            Api { address, calls, _server: AbortOnDropHandle::new(server) }
+        }
+
+        /// Sends a request and reads its answer to the end, in a task of its own.
+        fn request(
+            &self,
+            method: &str,
+            path: &str,
+            headers: &str,
+            body: &[u8],
+        ) -> tokio::task::JoinHandle<String> {
+            let (address, length) = (self.address, body.len());
+            let head = format!(
+                "{method} /2018-06-01/runtime/{path} HTTP/1.1\r\nhost: api\r\nconnection: close\r\n\
+                 {headers}content-length: {length}\r\n\r\n"
+            );
+            let body = body.to_vec();
+            tokio::spawn(async move {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                stream.write_all(head.as_bytes()).await.unwrap();
+                // A server that has read enough may close before all is written.
+                let _ = stream.write_all(&body).await;
+                let mut answer = Vec::new();
+                let _ = stream.read_to_end(&mut answer).await;
+                String::from_utf8(answer).unwrap()
+            })
+        }
+
+        async fn answered(
+            &mut self,
+        ) -> (String, Result<Bytes, FunctionError>, oneshot::Sender<bool>) {
+            match self.calls.recv().await {
+                Some((ProcessId(7), Call::Answer { request_id, result, is_accepted })) => {
+                    (request_id, result, is_accepted)
+                }
+                other => panic!("an answer, not {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_next_event_comes_with_its_headers() {
+        let mut api = Api::serve().await;
+        let asked = api.request("GET", "invocation/next", "", b"");
+        let Some((_, Call::Next(give))) = api.calls.recv().await else { panic!("a call for next") };
+        let invocation = Invocation {
+            request_id: "id-1".into(),
+            deadline_ms: 1_700_000_000_123,
+            function_arn: "arn:aws:lambda:us-east-1:000000000000:function:f".into(),
+            trace: "Root=1-5f-1".into(),
+            event: Bytes::from_static(b"{\"Records\":[]}"),
+        };
+        give.send(invocation).unwrap();
+        let answer = asked.await.unwrap();
+        for part in [
+            "HTTP/1.1 200 OK\r\n",
+            "lambda-runtime-aws-request-id: id-1\r\n",
+            "lambda-runtime-deadline-ms: 1700000000123\r\n",
+            "lambda-runtime-invoked-function-arn: arn:aws:lambda:us-east-1:000000000000:function:f\r\n",
+            "lambda-runtime-trace-id: Root=1-5f-1\r\n",
+            "\r\n\r\n{\"Records\":[]}",
+        ] {
+            assert!(answer.contains(part), "{part:?} in {answer}");
+        }
+
+        // A host that has no more events ends the runtime.
+        let asked = api.request("GET", "invocation/next", "", b"");
+        let Some((_, Call::Next(give))) = api.calls.recv().await else { panic!("a call for next") };
+        drop(give);
+        assert!(asked.await.unwrap().starts_with("HTTP/1.1 500 "));
+    }
+
+    #[tokio::test]
+    async fn only_the_invocation_at_hand_can_be_answered() {
+        let mut api = Api::serve().await;
+        for (is_accepted, status) in [(true, "202"), (false, "400")] {
+            let asked = api.request("POST", "invocation/id-1/response", "", b"{}");
+            let (request_id, result, tell) = api.answered().await;
+            assert_eq!((&*request_id, result), ("id-1", Ok(Bytes::from_static(b"{}"))));
+            tell.send(is_accepted).unwrap();
+            assert!(asked.await.unwrap().starts_with(&format!("HTTP/1.1 {status} ")));
+        }
+        let kind = "lambda-runtime-function-error-type: Runtime.Oops\r\n";
+        let asked = api.request("POST", "invocation/id-1/error", kind, br#"{"errorMessage":"no"}"#);
+        let (_, result, tell) = api.answered().await;
+        assert_eq!(result.unwrap_err().to_string(), "Runtime.Oops: no");
+        tell.send(true).unwrap();
+        assert!(asked.await.unwrap().starts_with("HTTP/1.1 202 "));
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_more_than_6_mib_is_a_failure() {
+        let mut api = Api::serve().await;
+        let large = vec![b' '; PAYLOAD_BYTES_MAX + 1];
+        let _asked = api.request("POST", "invocation/id-1/response", "", &large);
+        let (_, result, tell) = api.answered().await;
+        assert_eq!(result.unwrap_err().error_type, "Function.ResponseSizeTooLarge");
+        tell.send(true).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_error_at_the_start_is_passed_on_and_what_is_not_offered_is_not_found() {
+        let mut api = Api::serve().await;
+        let error = br#"{"errorMessage":"no module","errorType":"ImportError","stackTrace":[]}"#;
+        let asked = api.request("POST", "init/error", "", error);
+        let Some((_, Call::InitError(error))) = api.calls.recv().await else { panic!("an error") };
+        assert_eq!(error.to_string(), "ImportError: no module");
+        assert!(asked.await.unwrap().starts_with("HTTP/1.1 202 "));
+        for (method, path) in [("GET", "restore/next"), ("POST", "invocation/next"), ("GET", "")] {
+            let answer = api.request(method, path, "", b"").await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 404 "), "{method} {path}: {answer}");
+        }
+    }
+}

@@ -24,8 +24,16 @@ const POLLS_MAX: usize = 5;
 /// The most messages that a receive brings.
 const RECEIVE_MAX: usize = 10;
 
+/// The most messages that wait for a process, and the most bytes of them: enough for two of the
+/// largest batches, whatever the number of processes.
+const PENDING_MAX: usize = 20_000;
+const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
 /// The most events sent by hand that wait for a process.
 pub(crate) const BY_HAND_MAX: usize = 1_000;
+
+/// The most bytes of them together.
+pub(crate) const BY_HAND_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 const CRASH_PAUSE: Duration = Duration::from_millis(100);
 const POLL_PAUSE: Duration = Duration::from_millis(500);
@@ -276,11 +284,12 @@ impl Core {
     }
 
     fn invoke(&mut self, ticket: Ticket, event: Bytes, effects: &mut Vec<Effect>) {
+        let waiting: usize = self.by_hand.iter().map(|(_, event)| event.len()).sum();
         let refusal = if self.is_stopping {
             InvokeError::Stopped
         } else if event.len() > PAYLOAD_BYTES_MAX {
             InvokeError::TooLarge
-        } else if self.by_hand.len() >= BY_HAND_MAX {
+        } else if self.by_hand.len() >= BY_HAND_MAX || waiting + event.len() > BY_HAND_BYTES_MAX {
             effects.push(Effect::Throttled);
             InvokeError::Throttled
         } else {
@@ -505,12 +514,13 @@ impl Core {
         }
         self.is_throttled = free == 0;
         let free = free.saturating_sub(self.by_hand.len());
-        let has_space = self.pending.bytes() < free.saturating_mul(PAYLOAD_BYTES_MAX);
+        let bytes_max = PENDING_BYTES_MAX.min(free.saturating_mul(PAYLOAD_BYTES_MAX));
+        let has_space = self.pending.bytes() < bytes_max;
         // Of a FIFO queue no more than a batch at once: the rest of a group would have to wait here,
         // where a failure of its first messages costs all of them a receive.
         let most = if fifo { RECEIVE_MAX.min(self.rules.batch_size) } else { RECEIVE_MAX };
         let holds = |core: &Core| core.pending.len() + core.asked;
-        let capacity = free.saturating_mul(self.rules.batch_size);
+        let capacity = PENDING_MAX.min(free.saturating_mul(self.rules.batch_size));
         while self.polls < self.polls_wanted && has_space && holds(self) < capacity {
             let asked = most.min(capacity - holds(self));
             (self.polls, self.asked) = (self.polls + 1, self.asked + asked);

@@ -436,6 +436,14 @@ fn events_by_hand_need_no_queue_and_do_not_pile_up() {
     }
     assert_eq!(refused, 1);
     assert_eq!(core.concurrency(), (0, 3));
+
+    let mut core = Core::new(Rules { queue: None, ..rules() });
+    let large = Bytes::from(vec![b' '; PAYLOAD_BYTES_MAX]);
+    let refused = (0..11).filter(|ticket| {
+        let effects = core.step(Input::Invoke(Ticket(*ticket), large.clone()), now);
+        effects.iter().any(|effect| matches!(effect, Effect::Reply(..)))
+    });
+    assert_eq!(refused.collect::<Vec<_>>(), [10], "64 MiB wait at most");
 }
 
 #[test]
@@ -509,4 +517,28 @@ fn time_alone_never_asks_for_attention_twice() {
         steps += 1;
     }
     assert!((3..=12).contains(&steps), "{steps} steps");
+}
+
+#[test]
+fn however_many_processes_there_may_be_not_everything_is_received() {
+    let mut core = Core::new(Rules {
+        processes_max: 1_000,
+        batch_size: 10_000,
+        window: 20 * SECOND,
+        ..rules()
+    });
+    let now = Instant::now();
+    let large = || Held { record: "x".repeat(1024 * 1024), ..held("a", None, now) };
+    let mut asked = Vec::from_iter(core.step(Input::Tick, now));
+    let mut received = 0;
+    while let Some(effect) = asked.pop() {
+        if let Effect::Poll(count) = effect {
+            received += count;
+            let wanted = (0..count).map(|_| large()).collect();
+            asked
+                .extend(core.step(Input::Received { asked: count, wanted, unwanted: vec![] }, now));
+        }
+    }
+    // What was asked for before the limit was reached may still come.
+    assert!((64..64 + POLLS_MAX * RECEIVE_MAX).contains(&received), "{received} MiB");
 }
