@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use comfy_table::{Attribute, Cell};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -132,14 +133,11 @@ impl Output {
         self.text(&format!("{text}\n"))
     }
 
-    /// Text on standard output. Where the reader has gone, there is nobody to tell: the end.
+    /// Text on standard output.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-            written => written.map_err(Failure::from),
-        }
+        written.map_err(unwritten)
     }
 
     /// A remark on standard error: what people want to know and programs do not.
@@ -172,12 +170,22 @@ impl Output {
     fn table(&self, columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
         let mut table = comfy_table::Table::new();
         table.load_style(comfy_table::presets::NOTHING);
-        let bold = self.style(Style::new().bold());
-        table.set_header(columns.iter().map(|name| format!("{bold}{name}{bold:#}")));
+        // The table measures what it styles itself; escapes in the text it would count as letters.
+        match self.colour {
+            true => table.enforce_styling(),
+            false => table.force_no_tty(),
+        };
+        table.style_text_only();
+        let heading = |name: &&str| Cell::new(name).add_attribute(Attribute::Bold);
+        table.set_header(columns.iter().map(heading));
         rows.for_each(|row| {
             table.add_row(row);
         });
-        table.lines().map(|line| format!("{}\n", line.trim())).collect()
+        // Without borders every cell has a space on either side, the first one too.
+        let lines = table.lines();
+        lines
+            .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(&line).trim_end()))
+            .collect()
     }
 
     fn csv(&self, records: &[impl Serialize]) -> Result<(), Failure> {
@@ -198,7 +206,7 @@ impl Output {
             });
             writer.write_record(cells).map_err(csv_failure)?;
         }
-        writer.flush().map_err(Failure::from)
+        writer.flush().map_err(unwritten)
     }
 }
 
@@ -207,10 +215,16 @@ fn unprintable(error: serde_json::Error) -> Failure {
 }
 
 fn csv_failure(error: csv::Error) -> Failure {
-    if let csv::ErrorKind::Io(error) = error.kind()
-        && error.kind() == io::ErrorKind::BrokenPipe
-    {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => unwritten(error),
+        other => Failure::failed(format!("cannot print that: {other:?}")),
+    }
+}
+
+/// Where the reader has gone, there is nobody to tell: the end.
+fn unwritten(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
-    Failure::failed(format!("cannot print that: {error}"))
+    error.into()
 }
