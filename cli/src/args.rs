@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands;
+use crate::completion;
 use crate::output::Format;
 
 /// Queues, messages and dead letters, on Stanchion and on Amazon SQS.
@@ -52,7 +53,7 @@ pub(crate) enum Command {
     /// Which server to talk to: named endpoints and who signs
     #[command(subcommand)]
     Context(commands::context::ContextCommand),
-    /// Queues: list, create, describe, set, purge, delete
+    /// Queues: list, create, describe, set, purge, delete, and more
     #[command(subcommand, visible_alias = "q")]
     Queue(commands::queue::QueueCommand),
     Send(commands::send::Send),
@@ -71,4 +72,37 @@ pub(crate) enum Command {
     Consume(commands::consume::Consume),
     Bench(commands::bench::Bench),
     Top(commands::top::Top),
+    /// The server: how it is, copies, its clock
+    #[command(subcommand)]
+    Server(commands::server::ServerCommand),
+    /// Access keys
+    #[command(subcommand)]
+    Key(commands::key::KeyCommand),
+    /// Users and what they may do
+    #[command(subcommand)]
+    User(commands::user::UserCommand),
+    /// Look for what is wrong: with the connection, the rights, the server, and how queues are set
+    #[command(after_help = "\
+Examples:
+  stanchion doctor
+  stanchion doctor orders --strict
+  stanchion doctor -o json | jq '.[] | select(.severity == \"error\")'")]
+    Doctor(commands::doctor::Doctor),
+    /// Print what a shell needs to complete commands, and the names of queues
+    #[command(after_help = "\
+Examples:
+  source <(stanchion completions bash)
+  stanchion completions fish > ~/.config/fish/completions/stanchion.fish")]
+    Completions {
+        /// The shell
+        shell: completion::Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(after_help = "\
+Examples:
+  stanchion man ~/.local/share/man/man1")]
+    Man {
+        /// The folder; it is made where it is missing
+        folder: std::path::PathBuf,
+    },
 }

@@ -42,7 +42,7 @@ impl Consent {
         }
         let wanted = if target.protected { queue } else { "y" };
         let question = match target.protected {
-            true => format!("[{}, protected] {deed}? Type the queue's name: ", target.name),
+            true => format!("[{}, protected] {deed}? Type its name: ", target.name),
             false => format!("[{}] {deed}? [y/N] ", target.name),
         };
         let mut stderr = io::stderr();

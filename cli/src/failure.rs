@@ -28,6 +28,14 @@ pub(crate) enum Failure {
         /// What to try.
         hint: Option<String>,
     },
+    /// A queue does not exist: 3.
+    #[error("{message}")]
+    MissingQueue {
+        /// What happened.
+        message: String,
+        /// What to try.
+        hint: Option<String>,
+    },
     /// The caller may not: 4.
     #[error("{message}")]
     Denied {
@@ -51,6 +59,7 @@ impl Failure {
     pub(crate) fn with_hint(mut self, text: impl Into<String>) -> Failure {
         if let Failure::Failed { hint, .. }
         | Failure::NotFound { hint, .. }
+        | Failure::MissingQueue { hint, .. }
         | Failure::Denied { hint, .. } = &mut self
         {
             *hint = Some(text.into());
@@ -63,7 +72,7 @@ impl Failure {
         ExitCode::from(match self {
             Failure::Failed { .. } => 1,
             Failure::Usage(_) => 2,
-            Failure::NotFound { .. } => 3,
+            Failure::NotFound { .. } | Failure::MissingQueue { .. } => 3,
             Failure::Denied { .. } => 4,
             Failure::Partly(_) => 5,
         })
@@ -74,6 +83,7 @@ impl Failure {
         output.error(&self.to_string());
         if let Failure::Failed { hint: Some(hint), .. }
         | Failure::NotFound { hint: Some(hint), .. }
+        | Failure::MissingQueue { hint: Some(hint), .. }
         | Failure::Denied { hint: Some(hint), .. } = self
         {
             output.hint(hint);
@@ -92,7 +102,7 @@ impl From<Error> for Failure {
                 (Some("see `aws configure`, or name a profile with --profile"), true)
             }
             error => match error.code() {
-                Some("UnknownOperationException" | "InvalidAction") => {
+                _ if is_unknown_action(error) => {
                     (Some("this action is Stanchion's own: other servers do not have it"), false)
                 }
                 Some("InvalidClientTokenId" | "UnrecognizedClientException") => {
@@ -105,14 +115,18 @@ impl From<Error> for Failure {
             },
         };
         let hint = hint.map(str::to_owned);
-        let missing =
-            matches!(error.code(), Some("QueueDoesNotExist" | "ResourceNotFoundException"));
-        match (missing, denied) {
-            (true, _) => Failure::NotFound { message, hint },
-            (_, true) => Failure::Denied { message, hint },
+        match error.code() {
+            Some("QueueDoesNotExist") => Failure::MissingQueue { message, hint },
+            Some("ResourceNotFoundException") => Failure::NotFound { message, hint },
+            _ if denied => Failure::Denied { message, hint },
             _ => Failure::Failed { message, hint },
         }
     }
+}
+
+/// Whether the server does not have the action: it is not Stanchion.
+pub(crate) fn is_unknown_action(error: &Error) -> bool {
+    matches!(error.code(), Some("UnknownOperationException" | "InvalidAction"))
 }
 
 impl From<BuildError> for Failure {

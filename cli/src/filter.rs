@@ -66,9 +66,7 @@ impl Which {
         let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
         let states = self.states.iter().map(|state| format!("{state:?}")).collect();
         let attribute = self.attribute.as_ref().map(|typed| match typed.split_once('=') {
-            Some((name, value)) => {
-                AttributeFilter { name: name.into(), value: Some(value.into()) }
-            }
+            Some((name, value)) => AttributeFilter { name: name.into(), value: Some(value.into()) },
             None => AttributeFilter { name: typed.clone(), value: None },
         });
         let json = |text: &String| serde_json::from_str(text).unwrap_or(Value::from(text.as_str()));

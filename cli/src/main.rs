@@ -2,27 +2,33 @@
 
 mod args;
 mod commands;
+mod completion;
 mod confirm;
 mod context;
 mod failure;
 mod feed;
 mod filter;
+mod input;
 mod interrupt;
 mod line;
 mod output;
 mod pages;
 mod progress;
+mod queues;
 mod show;
 mod units;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap_complete::CompleteEnv;
 
 use crate::args::Cli;
 use crate::output::Output;
 
 fn main() -> ExitCode {
+    // Where a shell asks what could be typed, that is all there is to do.
+    CompleteEnv::with_factory(completion::command).complete();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version come this way too, with an exit code of their own.

@@ -79,20 +79,37 @@ impl Output {
     /// Prints one thing: for people its fields one below the other.
     pub(crate) fn item<R: Record>(&self, record: &R) -> Result<(), Failure> {
         match self.format {
-            Format::Table => {
-                let widest = R::COLUMNS.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-                let bold = self.style(Style::new().bold());
-                let mut text = String::new();
-                for (name, value) in R::COLUMNS.iter().zip(record.row()) {
-                    let padding = widest - name.chars().count() + 2;
-                    text += &format!("{bold}{name}{bold:#}{:padding$}{value}\n", "");
-                }
-                self.text(&text)
-            }
+            Format::Table => self.fields(R::COLUMNS.iter().copied().zip(record.row())),
             Format::Json => self.line(&serde_json::to_string_pretty(record).map_err(unprintable)?),
             Format::Ndjson => self.ndjson(record),
             Format::Csv => self.csv(std::slice::from_ref(record)),
         }
+    }
+
+    /// Prints named values for people, one below the other.
+    pub(crate) fn fields<N: AsRef<str>>(
+        &self,
+        fields: impl IntoIterator<Item = (N, String)>,
+    ) -> Result<(), Failure> {
+        let fields: Vec<_> = fields.into_iter().collect();
+        let length = |name: &N| name.as_ref().chars().count();
+        let widest = fields.iter().map(|(name, _)| length(name)).max().unwrap_or(0);
+        let bold = self.style(Style::new().bold());
+        let mut text = String::new();
+        for (name, value) in &fields {
+            let padding = widest - length(name) + 2;
+            let line = format!("{bold}{}{bold:#}{:padding$}{value}", name.as_ref(), "");
+            text += &format!("{}\n", line.trim_end());
+        }
+        self.text(&text)
+    }
+
+    /// Begins again at the top of the screen, where there is one.
+    pub(crate) fn clear(&self) -> Result<(), Failure> {
+        if self.is_human() && io::stdout().is_terminal() {
+            self.text("\x1b[H\x1b[2J")?;
+        }
+        Ok(())
     }
 
     /// Says that something was done: to people in a sentence, to programs as a record.

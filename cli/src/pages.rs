@@ -19,8 +19,7 @@ pub(crate) struct Pages<'a> {
 impl<'a> Pages<'a> {
     /// From the oldest message on.
     pub(crate) fn oldest(client: &'a Client, queue: &str, filter: Option<Filter>) -> Pages<'a> {
-        let request =
-            PeekMessages { filter, max_results: Some(PAGE), ..PeekMessages::new(queue) };
+        let request = PeekMessages { filter, max_results: Some(PAGE), ..PeekMessages::new(queue) };
         Pages { client, request, ended: false }
     }
 

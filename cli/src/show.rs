@@ -7,10 +7,10 @@ use anstyle::{AnsiColor, Style};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use clap::{Args, ValueEnum};
 
-use crate::commands::queue::name_of;
 use crate::failure::Failure;
 use crate::line::{Line, now_ms};
 use crate::output::{Format, Output};
+use crate::queues::name_of;
 use crate::units::show_seconds;
 
 /// The most that a body is unpacked to, in bytes: a short one may pretend to be endless.
@@ -233,7 +233,8 @@ impl<'a> Stream<'a> {
     }
 
     fn csv(&mut self, line: &Line, first: bool) -> Result<(), Failure> {
-        let value = serde_json::to_value(line).map_err(|error| Failure::failed(error.to_string()))?;
+        let value =
+            serde_json::to_value(line).map_err(|error| Failure::failed(error.to_string()))?;
         let cell = |name: &&str| match value.get(*name) {
             None => String::new(),
             Some(serde_json::Value::String(text)) => text.clone(),
@@ -279,7 +280,8 @@ mod tests {
     fn json_is_indented_and_stays_as_it_is() {
         let pretty = Bodies { pretty: true, ..Bodies::default() };
         let json = r#"{"b": [1.0,{}, "a\"{,b"] ,"a":[ ],"b":2}"#;
-        let expected = "{\n  \"b\": [\n    1.0,\n    {},\n    \"a\\\"{,b\"\n  ],\n  \"a\": [],\n  \"b\": 2\n}";
+        let expected =
+            "{\n  \"b\": [\n    1.0,\n    {},\n    \"a\\\"{,b\"\n  ],\n  \"a\": [],\n  \"b\": 2\n}";
         assert_eq!(pretty.unpack(json.into()), expected);
         assert_eq!(pretty.unpack("{not json".into()), "{not json");
     }

@@ -1,6 +1,6 @@
 //! Times and sizes as people write and read them.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// A time such as `30s`, `5m`, `4d`; a bare number is seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -42,6 +42,19 @@ pub(crate) fn show_seconds(seconds: u64) -> String {
     // More than two parts would pretend that the last one matters.
     shown.truncate(2);
     shown.join(" ")
+}
+
+/// A time in whole seconds, rounded up: half a second of delay is not none.
+pub(crate) fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+/// A moment for people, in UTC; from milliseconds since the Unix epoch.
+pub(crate) fn show_moment(milliseconds: u64) -> String {
+    let moment = UNIX_EPOCH.checked_add(Duration::from_millis(milliseconds));
+    // The years after 9999 are nobody's.
+    let shown = moment.filter(|_| milliseconds < 253_402_300_800_000);
+    shown.map_or("-".into(), |moment| humantime::format_rfc3339_seconds(moment).to_string())
 }
 
 /// A size for people: `256 KiB`, `1.5 MiB`.
@@ -99,5 +112,8 @@ mod tests {
         assert_eq!(show_bytes(1_600), "1.5 KiB");
         assert_eq!(show_count(1_234_567), "1,234,567");
         assert_eq!(show_count(999), "999");
+        assert_eq!(whole_seconds(Duration::from_millis(1_500)), 2);
+        assert_eq!(show_moment(1_000), "1970-01-01T00:00:01Z");
+        assert_eq!(show_moment(u64::MAX), "-");
     }
 }

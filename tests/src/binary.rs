@@ -1,4 +1,5 @@
-//! Where the server's program is: `STANCHIOND` if set, otherwise built once per test program.
+//! Where the programs are: `STANCHIOND` and `STANCHION_CLI` if set, otherwise built once per test
+//! program.
 
 use std::{env, path::PathBuf, process::Command, sync::OnceLock};
 
@@ -10,27 +11,40 @@ use serde_json::Value;
 /// When the server does not compile.
 pub fn stanchiond() -> &'static PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| env::var_os("STANCHIOND").map_or_else(build, PathBuf::from))
+    PATH.get_or_init(|| {
+        env::var_os("STANCHIOND").map_or_else(|| build("stanchiond"), PathBuf::from)
+    })
 }
 
-fn build() -> PathBuf {
+/// The path of `stanchion`, the command line, built like the server unless `STANCHION_CLI` names one.
+///
+/// # Panics
+/// When it does not compile.
+pub fn stanchion() -> &'static PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        env::var_os("STANCHION_CLI").map_or_else(|| build("stanchion"), PathBuf::from)
+    })
+}
+
+fn build(program: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     // The whole workspace is selected so that features are unified as in `cargo test --workspace`,
     // and nothing is compiled twice.
     cargo
-        .args(["build", "--quiet", "--locked", "--workspace", "--bin", "stanchiond"])
+        .args(["build", "--quiet", "--locked", "--workspace", "--bin", program])
         .args(["--message-format", "json-render-diagnostics"])
         .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")]);
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
     let output = cargo.stderr(std::process::Stdio::inherit()).output().expect("cargo can be run");
-    assert!(output.status.success(), "stanchiond does not build");
+    assert!(output.status.success(), "{program} does not build");
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| {
-            let is_ours = message["target"]["name"] == "stanchiond";
+            let is_ours = message["target"]["name"] == program;
             message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
         })
         .expect("cargo names the program it built")

@@ -3,6 +3,7 @@
 
 pub mod binary;
 pub mod brittle_disk;
+pub mod cli;
 pub mod hostile;
 pub mod http;
 pub mod install;
@@ -13,6 +14,7 @@ pub mod program;
 pub mod relay;
 pub mod sdk;
 pub mod sign;
+pub mod terminal;
 pub mod tls;
 
 pub use brittle_disk::BrittleDisk;

@@ -6,6 +6,7 @@ mod admin;
 mod at_rest;
 mod auth;
 mod backup;
+mod cli;
 mod clients;
 mod conformance;
 mod declared;

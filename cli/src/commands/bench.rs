@@ -172,11 +172,11 @@ pub(crate) async fn run(bench: Bench, global: &Global, output: &Output) -> Resul
     let Bench { scenario, connections, .. } = bench;
     if bench.dry_run {
         let record = serde_json::json!({"queue": name, "scenario": scenario});
-        let sentence = format!("Would make {name}, load it with {connections} connections, and delete it");
+        let sentence =
+            format!("Would make {name}, load it with {connections} connections, and delete it");
         return output.done(&sentence, &record);
     }
-    let create =
-        CreateQueue::new(&name).attribute("VisibilityTimeout", VISIBILITY_SECONDS);
+    let create = CreateQueue::new(&name).attribute("VisibilityTimeout", VISIBILITY_SECONDS);
     if client.get_queue_url(stanchion_sdk::GetQueueUrl::new(&name)).await.is_ok() {
         return Err(Failure::Usage(format!("{name} exists: it would be deleted afterwards")));
     }
@@ -235,7 +235,9 @@ async fn measure(
     let forever = Instant::now() + Duration::from_secs(1 << 30);
     if bench.scenario == Scenario::Receive {
         output.note(&format!("Sending {} messages first", show_count(bench.messages)));
-        shared.all(connections, |shared| shared.send(forever, bench.messages, Duration::ZERO)).await;
+        shared
+            .all(connections, |shared| shared.send(forever, bench.messages, Duration::ZERO))
+            .await;
         shared.bar.set_position(0);
     }
     let began = Instant::now();
@@ -367,7 +369,8 @@ fn times() -> Times {
 }
 
 fn measured(times: &mut Times, began: Instant) {
-    times.saturating_record(u64::try_from(began.elapsed().as_micros()).unwrap_or(LONGEST_US).max(1));
+    times
+        .saturating_record(u64::try_from(began.elapsed().as_micros()).unwrap_or(LONGEST_US).max(1));
 }
 
 fn now_us() -> u64 {
@@ -454,8 +457,7 @@ impl Shared {
     /// Receives and deletes until nothing comes any more: the times of receives that found something,
     /// of deletes, and from send to receive.
     async fn receive_all(self: &Arc<Self>, count: usize, wait: Duration) -> (Times, Times, Times) {
-        let tasks: Vec<_> =
-            (0..count).map(|_| tokio::spawn(self.clone().receive(wait))).collect();
+        let tasks: Vec<_> = (0..count).map(|_| tokio::spawn(self.clone().receive(wait))).collect();
         let (mut receive, mut delete, mut end_to_end) = (times(), times(), times());
         for task in tasks {
             // One that panicked has nothing to add.
@@ -478,8 +480,7 @@ impl Shared {
                     break;
                 }
             }
-            let request =
-                ReceiveMessage::new(&self.queue).max(self.batch.into()).wait(wait);
+            let request = ReceiveMessage::new(&self.queue).max(self.batch.into()).wait(wait);
             let began = Instant::now();
             let messages = match self.client.receive_message(request).await {
                 Ok(reply) => reply.messages,

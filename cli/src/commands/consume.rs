@@ -20,7 +20,7 @@ use crate::line::{Line, Value};
 use crate::output::{Output, Record};
 use crate::units::{parse_duration, show_count};
 
-use super::queue::name_of;
+use crate::queues::name_of;
 
 /// The longest value that goes into the environment, in bytes: a system refuses to start a command
 /// with longer ones.
@@ -264,7 +264,8 @@ impl Job {
         ];
         let known = known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
         let attribute = |(name, value): (String, Value)| {
-            let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+            let plain =
+                |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
             let name: String = name.chars().map(plain).collect();
             (format!("ATTRIBUTE_{name}"), value.show())
         };

@@ -18,7 +18,7 @@ use crate::output::{Output, Record};
 use crate::pages::Pages;
 use crate::units::{show_count, show_seconds};
 
-use super::queue::name_of;
+use crate::queues::name_of;
 
 /// The most kinds of dead letters that are told apart.
 const KINDS_MAX: usize = 1_000;
@@ -160,11 +160,8 @@ async fn list(client: &Client, prefix: Option<String>) -> Result<Vec<Listed>, Fa
             messages: queue.available + queue.in_flight + queue.delayed,
             in_flight: queue.in_flight,
             oldest_age_seconds: queue.oldest_message_age_seconds,
-            sources: queue
-                .dead_letter_source_arns
-                .iter()
-                .map(|arn| name_of(arn).to_owned())
-                .collect(),
+            sources:
+                queue.dead_letter_source_arns.iter().map(|arn| name_of(arn).to_owned()).collect(),
             source_count: queue.dead_letter_source_count,
         }));
         request.next_token = page.next_token;
@@ -198,13 +195,12 @@ async fn list_one_by_one(client: &Client, prefix: Option<String>) -> Result<Vec<
     let mut listed = Vec::new();
     let prefix = prefix.unwrap_or_default();
     for (queue, sources) in sources.into_iter().filter(|(queue, _)| queue.starts_with(&prefix)) {
-        let attributes =
-            match client.get_queue_attributes(GetQueueAttributes::all(&queue)).await {
-                Ok(reply) => reply.attributes,
-                // A policy may name a queue that is gone.
-                Err(error) if error.is_queue_missing() => continue,
-                Err(error) => return Err(error.into()),
-            };
+        let attributes = match client.get_queue_attributes(GetQueueAttributes::all(&queue)).await {
+            Ok(reply) => reply.attributes,
+            // A policy may name a queue that is gone.
+            Err(error) if error.is_queue_missing() => continue,
+            Err(error) => return Err(error.into()),
+        };
         let count =
             |name: &str| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
         let in_flight: u64 = count("ApproximateNumberOfMessagesNotVisible");

@@ -19,7 +19,7 @@ use crate::pages::Pages;
 use crate::progress;
 use crate::units::{parse_duration, show_count};
 
-use super::queue::name_of;
+use crate::queues::name_of;
 
 /// Export a queue as lines of JSON, and leave it as it is
 #[derive(Args, Debug)]
@@ -74,9 +74,10 @@ pub(crate) async fn run(export: Export, global: &Global, output: &Output) -> Res
 
     let mut sink = Sink {
         file: match &export.to {
-            Some(path) => Some(File::create(path).map_err(|error| {
-                Failure::failed(format!("{}: {error}", path.display()))
-            })?),
+            Some(path) => Some(
+                File::create(path)
+                    .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?,
+            ),
             None => None,
         },
         output,

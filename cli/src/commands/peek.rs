@@ -15,7 +15,7 @@ use crate::pages::Pages;
 use crate::show::{Bodies, Stream};
 use crate::units::show_count;
 
-use super::queue::name_of;
+use crate::queues::name_of;
 
 /// How long a page waits for what arrives, in seconds: as long as the server does.
 const FOLLOW_SECONDS: u32 = 20;

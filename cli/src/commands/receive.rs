@@ -20,7 +20,7 @@ use crate::output::Output;
 use crate::show::{Bodies, Stream};
 use crate::units::{parse_duration, show_count, show_seconds};
 
-use super::queue::name_of;
+use crate::queues::name_of;
 
 /// The most that one receive, and one batch, has.
 const BATCH: usize = 10;
@@ -81,14 +81,16 @@ pub(crate) async fn run(receive: Receive, global: &Global, output: &Output) -> R
         if messages.is_empty() {
             break;
         }
-        let handles: Vec<_> = messages.iter().map(|message| message.receipt_handle.clone()).collect();
+        let handles: Vec<_> =
+            messages.iter().map(|message| message.receipt_handle.clone()).collect();
         for message in messages {
             stream.push(message.into())?;
         }
         // Deleted only once it is out: who reads may be gone.
         stream.flush()?;
         if delete {
-            let reply = client.delete_message_batch(DeleteMessageBatch::new(&queue, handles)).await?;
+            let reply =
+                client.delete_message_batch(DeleteMessageBatch::new(&queue, handles)).await?;
             undeleted += reply.failed.len();
         }
     }
@@ -122,20 +124,29 @@ pub(crate) struct Delete {
 }
 
 /// Runs `delete`.
-pub(crate) async fn delete(delete: Delete, global: &Global, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn delete(
+    delete: Delete,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failure> {
     let Delete { queue, handles, which, consent } = delete;
     let target = Target::resolve(global).await?;
     let filter = match (which.filter(), handles.is_empty()) {
         (Some(filter), true) => filter,
         (None, false) if consent.dry_run => {
-            let record = serde_json::json!({"queue": name_of(&queue), "would_delete": handles.len()});
+            let record =
+                serde_json::json!({"queue": name_of(&queue), "would_delete": handles.len()});
             return output.done(&format!("Would delete {} messages", handles.len()), &record);
         }
         (None, false) => {
             let mut tally = Tally::default();
             for handles in handles.chunks(BATCH) {
                 let request = DeleteMessageBatch::new(&queue, handles);
-                tally.add(handles.len(), target.client.delete_message_batch(request).await?, output);
+                tally.add(
+                    handles.len(),
+                    target.client.delete_message_batch(request).await?,
+                    output,
+                );
             }
             return tally.say("Deleted", "deleted", output);
         }
@@ -199,7 +210,11 @@ pub(crate) struct Extend {
 }
 
 /// Runs `extend`.
-pub(crate) async fn extend(extend: Extend, global: &Global, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn extend(
+    extend: Extend,
+    global: &Global,
+    output: &Output,
+) -> Result<(), Failure> {
     let Extend { queue, handles, by, dry_run } = extend;
     let target = Target::resolve(global).await?;
     if dry_run {

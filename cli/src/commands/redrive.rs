@@ -25,7 +25,7 @@ use crate::pages::Pages;
 use crate::progress;
 use crate::units::show_count;
 
-use super::queue::name_of;
+use crate::queues::name_of;
 
 /// Between two looks at a task.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

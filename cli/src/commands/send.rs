@@ -107,7 +107,8 @@ impl Source {
         let Some(path) = &self.file else {
             if io::stdin().is_terminal() {
                 return Err(Failure::Usage(
-                    "nothing to send: give a message, --file, or something on standard input".into(),
+                    "nothing to send: give a message, --file, or something on standard input"
+                        .into(),
                 ));
             }
             return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));

@@ -20,7 +20,7 @@ use crate::context::Target;
 use crate::failure::Failure;
 use crate::units::{parse_duration, show_count, show_seconds};
 
-use super::queue::name_of;
+use crate::queues::name_of;
 
 /// How many depths of the past are drawn.
 const HISTORY: usize = 20;
@@ -221,11 +221,8 @@ impl Screen {
     }
 
     fn draw(&mut self, frame: &mut Frame<'_>) {
-        let areas = Layout::vertical([
-            Constraint::Length(1),
-            Constraint::Min(1),
-            Constraint::Length(1),
-        ]);
+        let areas =
+            Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]);
         let [head, body, foot] = areas.areas(frame.area());
         let total = |count: fn(&QueueStats) -> u64| show_count(self.queues.iter().map(count).sum());
         let rate = |rate: fn(&QueueStats) -> f64| self.queues.iter().map(rate).sum::<f64>();
@@ -241,7 +238,8 @@ impl Screen {
         let bold = Style::new().add_modifier(Modifier::BOLD);
         frame.render_widget(Paragraph::new(Line::styled(summary, bold)), head);
 
-        let rows: Vec<Row<'static>> = self.shown().into_iter().map(|queue| self.row(queue)).collect();
+        let rows: Vec<Row<'static>> =
+            self.shown().into_iter().map(|queue| self.row(queue)).collect();
         let number = Constraint::Length(11);
         let widths = [
             Constraint::Min(20),
@@ -255,7 +253,15 @@ impl Screen {
             Constraint::Length(HISTORY as u16),
         ];
         let names = [
-            "NAME", "AVAILABLE", "IN FLIGHT", "DELAYED", "OLDEST", "SENT/S", "RECV/S", "DEL/S", "DEPTH",
+            "NAME",
+            "AVAILABLE",
+            "IN FLIGHT",
+            "DELAYED",
+            "OLDEST",
+            "SENT/S",
+            "RECV/S",
+            "DEL/S",
+            "DEPTH",
         ];
         let reversed = Style::new().add_modifier(Modifier::REVERSED);
         let table = Table::new(rows, widths)

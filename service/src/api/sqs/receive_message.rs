@@ -159,7 +159,9 @@ pub const SYSTEM_ATTRIBUTES: &[SystemRow] = &[
     own("Stanchion.DeathReason", |m| death(m).map(|death| death.reason.clone())),
     own("Stanchion.DeathReceiveCount", |m| death(m).map(|death| death.receive_count.to_string())),
     own("Stanchion.DeathTime", |m| death(m).map(|death| death.moved_at.to_string())),
-    own("Stanchion.RedriveCount", |m| Some(m.moved.as_ref()?.redrives).filter(|n| *n > 0).map(|n| n.to_string())),
+    own("Stanchion.RedriveCount", |m| {
+        Some(m.moved.as_ref()?.redrives).filter(|n| *n > 0).map(|n| n.to_string())
+    }),
 ];
 
 const fn aws(name: &'static str, show: fn(&ShownMessage) -> Option<String>) -> SystemRow {
@@ -374,7 +376,13 @@ mod tests {
         };
         assert_eq!(
             shown(&message),
-            ["arn:aws:sqs:us-east-1:000000000000:source", "maxReceiveCount 3 exceeded", "3", "5", "2"]
+            [
+                "arn:aws:sqs:us-east-1:000000000000:source",
+                "maxReceiveCount 3 exceeded",
+                "3",
+                "5",
+                "2"
+            ]
         );
         message.moved.as_mut().unwrap().dead_letter = false;
         assert_eq!(shown(&message), ["2"], "a redriven message is none, and remembers");

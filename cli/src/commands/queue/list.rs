@@ -1,48 +1,42 @@
-//! `stanchion queue`: queues and what they are set to.
+//! `stanchion queue ls`: many queues at a glance, once or again and again.
 
-use clap::Subcommand;
+use std::pin::pin;
+use std::time::Duration;
+
 use serde::Serialize;
 use stanchion_sdk::Client;
 use stanchion_sdk::actions::own::server::{ListQueueStats, QueueStats};
-use stanchion_sdk::actions::queues::{DeleteQueue, GetQueueAttributes, ListQueues};
+use stanchion_sdk::actions::queues::{GetQueueAttributes, ListQueues};
 
-use crate::args::Global;
-use crate::confirm::Consent;
+use super::attributes::{dead_letters_of, number};
 use crate::context::Target;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_unknown_action};
 use crate::output::{Output, Record};
+use crate::queues::{is_fifo, name_of};
 use crate::units::{show_count, show_seconds};
 
-/// What to do with queues.
-#[derive(Debug, Subcommand)]
-pub(crate) enum QueueCommand {
-    /// List queues with their counts
-    Ls {
-        /// Only queues whose names begin so
-        prefix: Option<String>,
-    },
-    /// Delete a queue and every message in it
-    Rm {
-        /// The queue
-        queue: String,
-        #[command(flatten)]
-        consent: Consent,
-    },
-}
-
-/// Runs it.
-pub(crate) async fn run(
-    command: QueueCommand,
-    global: &Global,
+/// Prints the list; with `watch` again after each such time, until Ctrl-C.
+pub(super) async fn run(
+    target: &Target,
+    prefix: Option<String>,
+    watch: Option<Duration>,
     output: &Output,
 ) -> Result<(), Failure> {
-    let target = Target::resolve(global).await?;
-    match command {
-        QueueCommand::Ls { prefix } => {
-            let queues = list(&target.client, prefix).await?;
-            output.list(&queues, "There are no queues. `stanchion queue create NAME` makes one.")
+    let mut interrupted = pin!(tokio::signal::ctrl_c());
+    loop {
+        let listed = tokio::select! {
+            listed = list(&target.client, prefix.clone()) => listed?,
+            _ = &mut interrupted, if watch.is_some() => return Ok(()),
+        };
+        if watch.is_some() {
+            output.clear()?;
         }
-        QueueCommand::Rm { queue, consent } => remove(&target, &queue, &consent, output).await,
+        output.list(&listed, "There are no queues. `stanchion queue create NAME` makes one.")?;
+        let Some(every) = watch else { return Ok(()) };
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            _ = &mut interrupted => return Ok(()),
+        }
     }
 }
 
@@ -83,7 +77,12 @@ async fn list(client: &Client, prefix: Option<String>) -> Result<Vec<Listed>, Fa
     let mut listed = Vec::new();
     let mut request = ListQueueStats { queue_name_prefix: prefix, ..ListQueueStats::default() };
     loop {
-        let page = client.list_queue_stats(request.clone()).await?;
+        let page = match client.list_queue_stats(request.clone()).await {
+            Err(error) if is_unknown_action(&error) => {
+                return list_one_by_one(client, request.queue_name_prefix).await;
+            }
+            page => page?,
+        };
         listed.extend(page.queues.into_iter().map(Listed::from));
         request.next_token = page.next_token;
         if request.next_token.is_none() {
@@ -101,20 +100,17 @@ async fn list_one_by_one(client: &Client, prefix: Option<String>) -> Result<Vec<
         for url in page.queue_urls {
             let attributes =
                 client.get_queue_attributes(GetQueueAttributes::all(&url)).await?.attributes;
-            let count =
-                |name: &str| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+            let count = |name: &str| number(&attributes, name).unwrap_or(0);
             let name = name_of(&url).to_owned();
             listed.push(Listed {
-                fifo: name.ends_with(".fifo"),
+                fifo: is_fifo(&name),
                 name,
                 available: count("ApproximateNumberOfMessages"),
                 in_flight: count("ApproximateNumberOfMessagesNotVisible"),
                 delayed: count("ApproximateNumberOfMessagesDelayed"),
                 oldest_age_seconds: None,
-                dead_letter_queue: attributes.get("RedrivePolicy").and_then(|text| {
-                    let policy: serde_json::Value = serde_json::from_str(text).ok()?;
-                    Some(name_of(policy.get("deadLetterTargetArn")?.as_str()?).to_owned())
-                }),
+                dead_letter_queue: dead_letters_of(&attributes)
+                    .map(|policy| name_of(&policy.queue).to_owned()),
             });
         }
         request.next_token = page.next_token;
@@ -128,7 +124,7 @@ impl From<QueueStats> for Listed {
     fn from(stats: QueueStats) -> Listed {
         let name = name_of(&stats.queue_url).to_owned();
         Listed {
-            fifo: name.ends_with(".fifo"),
+            fifo: is_fifo(&name),
             name,
             available: stats.available,
             in_flight: stats.in_flight,
@@ -140,33 +136,4 @@ impl From<QueueStats> for Listed {
                 .map(|arn| name_of(arn).to_owned()),
         }
     }
-}
-
-/// The name at the end of a queue's URL or ARN; a name is one itself.
-pub(crate) fn name_of(queue: &str) -> &str {
-    queue.rsplit(['/', ':']).next().unwrap_or(queue)
-}
-
-async fn remove(
-    target: &Target,
-    queue: &str,
-    consent: &Consent,
-    output: &Output,
-) -> Result<(), Failure> {
-    let name = name_of(queue);
-    let client = &target.client;
-    let attributes = client.get_queue_attributes(GetQueueAttributes::all(queue)).await?.attributes;
-    let count =
-        |name: &str| attributes.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    let messages = count("ApproximateNumberOfMessages")
-        + count("ApproximateNumberOfMessagesNotVisible")
-        + count("ApproximateNumberOfMessagesDelayed");
-    let deed = format!("delete {name} and its {} messages", show_count(messages));
-    if consent.dry_run {
-        let record = serde_json::json!({"queue": name, "messages": messages, "dry_run": true});
-        return output.done(&format!("Would {deed}"), &record);
-    }
-    consent.ask(target, name, &deed)?;
-    client.delete_queue(DeleteQueue { queue_url: queue.into() }).await?;
-    output.done(&format!("Deleted {name}"), &serde_json::json!({"deleted": name}))
 }

@@ -1,0 +1,84 @@
+//! Which server a command is for, and who signs.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use stanchion_tests::{
+    Server,
+    cli::Cli,
+    sdk::{ROOT_KEY, ROOT_SECRET},
+    terminal::Terminal,
+};
+
+#[test]
+fn contexts_are_added_listed_used_and_removed() {
+    let (one, two) = (Server::start(), Server::start());
+    let cli = Cli::at(None);
+    assert_eq!(cli.json(&["context", "ls"]), serde_json::json!([]));
+    cli.ok(&["context", "add", "one", "--endpoint", &one.url(), "--unsigned"]);
+    cli.ok(&["context", "add", "two", "--endpoint", &two.url(), "--unsigned", "--protected"]);
+    let listed = cli.json(&["context", "ls"]);
+    assert_eq!((&listed[0]["name"], &listed[0]["current"]), (&"one".into(), &true.into()));
+    assert_eq!((&listed[1]["protected"], &listed[1]["signs"]), (&true.into(), &"nothing".into()));
+
+    // The first is the current one; a flag is before it, and an endpoint before both.
+    cli.ok(&["queue", "create", "here"]);
+    assert_eq!(cli.json(&["queue", "ls"])[0]["name"], "here");
+    assert_eq!(cli.json(&["queue", "ls", "--context", "two"]), serde_json::json!([]));
+    cli.ok(&["context", "use", "two"]);
+    assert_eq!(cli.json(&["queue", "ls"]), serde_json::json!([]));
+    assert_eq!(cli.json(&["queue", "ls", "--endpoint", &one.url()])[0]["name"], "here");
+    let tested = cli.json(&["context", "test"]);
+    assert!(tested["server"].as_str().unwrap().starts_with("Stanchion "), "{tested}");
+    assert!(tested["endpoint"].as_str().unwrap().starts_with(&two.url()), "{tested}");
+
+    cli.ok(&["context", "rm", "two"]);
+    let ran = cli.run(&["queue", "ls", "-c", "two"]).expect_code(3);
+    assert!(ran.err.contains("there are: one"), "{}", ran.err);
+    cli.run(&["context", "use", "two"]).expect_code(3);
+}
+
+#[test]
+fn a_context_signs_with_its_key_and_keeps_the_secret_from_others() {
+    let server = Server::start_signed(&[]);
+    let cli = Cli::at(None);
+    let add = ["context", "add", "prod", "--endpoint", &server.url(), "--access-key-id", ROOT_KEY];
+    cli.run(&add).expect_code(2);
+    cli.run_with(&add, &format!("{ROOT_SECRET}\n")).expect_code(0);
+    cli.ok(&["queue", "create", "orders"]);
+    let file = cli.folder().join("contexts.toml");
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    for args in [&["context", "ls"][..], &["context", "ls", "-o", "json"], &["context", "test"]] {
+        assert!(!cli.ok(args).contains(ROOT_SECRET));
+    }
+    cli.run(&["queue", "ls", "--unsigned"]).expect_code(4);
+}
+
+#[test]
+fn what_is_destroyed_in_a_protected_context_is_named_twice() {
+    let server = Server::start();
+    let cli = Cli::at(None);
+    let add = ["context", "add", "prod", "--endpoint", &server.url(), "--unsigned", "--protected"];
+    cli.ok(&add);
+    cli.ok(&["queue", "create", "orders"]);
+    // Nobody is there to be asked.
+    let ran = cli.run(&["queue", "rm", "orders", "--yes"]).expect_code(2);
+    assert!(ran.err.contains("--yes-i-mean orders"), "{}", ran.err);
+    cli.run(&["queue", "rm", "orders", "--yes-i-mean", "others"]).expect_code(2);
+
+    let rm = || Terminal::run(cli.command(&["queue", "rm", "orders"]));
+    let mut terminal = rm();
+    terminal.shows("[prod, protected] delete orders and its 0 messages? Type its name: ");
+    terminal.types("y\n");
+    let ran = terminal.end().expect_code(1);
+    assert!(ran.out.contains("left as it is"), "{}", ran.out);
+    assert_eq!(cli.json(&["queue", "ls"])[0]["name"], "orders");
+
+    let mut terminal = rm();
+    terminal.shows("Type its name: ");
+    terminal.types("orders\n");
+    terminal.end().expect_code(0);
+    assert_eq!(cli.json(&["queue", "ls"]), serde_json::json!([]));
+
+    cli.ok(&["queue", "create", "orders"]);
+    cli.ok(&["queue", "purge", "orders", "--yes-i-mean", "orders"]);
+}
