@@ -8,7 +8,7 @@ use stanchion_sdk::Client;
 use stanchion_sdk::actions::own::server::ListQueueStats;
 use stanchion_sdk::actions::queues::{ListDeadLetterSourceQueues, ListQueueTags};
 
-use super::attributes::{Meaning, SETTINGS, attributes, dead_letters_of, number};
+use super::attributes::{SETTINGS, attributes, dead_letters_of, number};
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -52,6 +52,8 @@ pub(super) async fn run(target: &Target, queue: &str, output: &Output) -> Result
     let name = found.get("QueueArn").map_or(queue, String::as_str);
     let count =
         |state: &str| number(&found, &format!("ApproximateNumberOfMessages{state}")).unwrap_or(0);
+    // SQS counts moments in seconds; we count all of them in milliseconds.
+    let moment = |name| Some(number(&found, name)?.saturating_mul(1_000));
     let is_set = SETTINGS.iter().filter_map(|setting| Some((setting, found.get(setting.name)?)));
     let described = Described {
         name: name_of(name).to_owned(),
@@ -70,21 +72,14 @@ pub(super) async fn run(target: &Target, queue: &str, output: &Output) -> Result
         max_receive_count: dead_letters.as_ref().map(|dead| dead.max_receives),
         dead_letter_sources: sources.iter().map(|url| name_of(url).to_owned()).collect(),
         tags,
-        created_at: number(&found, "CreatedTimestamp"),
-        modified_at: number(&found, "LastModifiedTimestamp"),
+        created_at: moment("CreatedTimestamp"),
+        modified_at: moment("LastModifiedTimestamp"),
     };
     if !output.is_human() {
         return output.done("", &described);
     }
-    let policies = |meaning| matches!(meaning, Meaning::Json);
-    let (policies, settings): (Vec<_>, Vec<_>) =
-        is_set.partition(|(setting, _)| policies(setting.meaning));
     let mut fields = described.fields();
-    let shown = |(setting, text): (&super::attributes::Setting, &String)| {
-        (setting.label, setting.show(text))
-    };
-    fields.extend(settings.into_iter().map(shown));
-    fields.extend(policies.into_iter().map(shown));
+    fields.extend(is_set.map(|(setting, text)| (setting.label, setting.show(text))));
     output.fields(fields)
 }
 
@@ -111,9 +106,7 @@ impl Described {
             true => "-".into(),
             false => list.join(", "),
         };
-        let moment = |seconds: Option<u64>| {
-            seconds.map_or("-".into(), |s| show_moment(s.saturating_mul(1_000)))
-        };
+        let moment = |at: Option<u64>| at.map_or("-".into(), show_moment);
         let dead_letters = match (&self.dead_letter_queue, self.max_receive_count) {
             (Some(queue), Some(count)) => format!("to {queue} after {count} receives"),
             _ => "-".into(),
