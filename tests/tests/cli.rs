@@ -1,7 +1,13 @@
 //! The command line: the real program against the real server.
 
+mod bench;
+mod consume;
 mod context;
+mod dead_letters;
 mod doctor;
 mod failures;
+mod messages;
 mod queue;
 mod server;
+mod top;
+mod transfer;

@@ -34,6 +34,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Extend(extend) => receive::extend(extend, &cli.global, output).await,
         Command::Count(count) => peek::count(count, &cli.global, output).await,
         Command::Export(export) => export::run(export, &cli.global, output).await,
+        Command::Import(import) => send::import(import, &cli.global, output).await,
         Command::Dlq(command) => dlq::run(command, &cli.global, output).await,
         Command::Redrive(redrive) => redrive::run(redrive, &cli.global, output).await,
         Command::Bench(bench) => bench::run(bench, &cli.global, output).await,
