@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::builder::{BoolishValueParser, RangedU64ValueParser};
 
-use super::{ConfigError, parse_size};
+use super::ConfigError;
+use super::values::parse_size;
 
 /// The smallest file that is worth to be one of several.
 const FILE_BYTES_MIN: usize = 64 << 10;

@@ -10,7 +10,8 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 
-use super::{ConfigError, is_loopback, parse_network};
+use super::ConfigError;
+use super::values::{is_loopback, parse_network};
 use crate::auth::credentials::Secret;
 use crate::auth::root::RootKey;
 

@@ -15,7 +15,7 @@ use crate::auth::fresh_keys::KeySource;
 use crate::auth::jwks::ALGORITHMS;
 use crate::auth::oidc::IssuerOptions;
 use crate::auth::roles::{Role, Roles, Trust};
-use crate::config::scalar;
+use crate::config::values::scalar;
 use crate::limits::{ROLE_NAME_BYTES_MAX, SESSION_S_DEFAULT, SESSION_S_MAX, SESSION_S_MIN};
 use crate::model::policy::document::{Document, Principal};
 use crate::model::queue::AccountId;

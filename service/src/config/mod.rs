@@ -8,23 +8,29 @@ pub mod atrest;
 pub mod audit;
 pub mod auth;
 pub mod identities;
+mod layers;
 pub mod transport;
+pub(crate) mod values;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::builder::{BoolishValueParser, OsStr, RangedU64ValueParser};
-use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::builder::{BoolishValueParser, RangedU64ValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
 use self::atrest::AtRest;
 use self::audit::AuditOptions;
 use self::auth::AuthOptions;
+use self::identities::Identities;
+use self::layers::Layers;
 use self::transport::TransportConfig;
-use crate::config::identities::{Identities, IdentityTables};
-use crate::declared::parse::{Declarations, Tables};
+use self::values::{
+    parse_account, parse_mark, parse_network, parse_public_url, parse_region, parse_size,
+};
+use crate::declared::parse::Declarations;
 use crate::limits::{self, Limits};
 use crate::model::queue::{AccountId, Region};
 
@@ -344,174 +350,15 @@ impl Config {
     }
 }
 
-/// Values from beside the command line, by the id of their option. Later ones are weaker.
-struct Layers {
-    values: Vec<Layer>,
-}
-
-struct Layer {
-    id: String,
-    values: Vec<String>,
-    /// For error messages.
-    origin: String,
-}
-
-impl Layers {
-    /// What the environment says.
-    fn new(env: impl Fn(&str) -> Option<String>) -> Layers {
-        let command = CommandLine::command();
-        let values = options(&command).filter_map(|option| {
-            let id = option.get_id().to_string();
-            let variable = format!("STANCHION_{}", id.to_uppercase());
-            let value = env(&variable)?;
-            let values = match option.get_value_delimiter() {
-                Some(delimiter) => value.split(delimiter).map(|v| v.trim().to_string()).collect(),
-                None => vec![value],
-            };
-            Some(Layer { id, values, origin: format!("environment variable {variable}") })
-        });
-        Layers { values: values.collect() }
-    }
-
-    /// What a file says. Answers the tables that are no options.
-    fn add_file(&mut self, path: &Path) -> Result<(Tables, IdentityTables), ConfigError> {
-        let refuse = |why: String| in_file(path, &why);
-        let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-        let mut table: toml::Table = text.parse().map_err(|error| refuse(format!("{error}")))?;
-        let tables = (Tables::take_from(&mut table), IdentityTables::take_from(&mut table));
-        let command = CommandLine::command();
-        for (key, value) in table {
-            if key == "config" || !options(&command).any(|option| *option.get_id() == *key) {
-                let mut known: Vec<_> = options(&command)
-                    .map(|option| option.get_id().as_str())
-                    .filter(|id| *id != "config")
-                    .collect();
-                known.sort_unstable();
-                return Err(refuse(format!(
-                    "there is no option {key}. There are {}, and the tables issuers, queues, roles \
-                     and template.",
-                    known.join(", ")
-                )));
-            }
-            let values = match value {
-                toml::Value::Array(items) => items.into_iter().map(scalar).collect(),
-                value => scalar(value).map(|value| vec![value]),
-            };
-            let values = values.ok_or_else(|| {
-                refuse(format!("{key}: a text, a number, true, false, or a list of them, please."))
-            })?;
-            self.values.push(Layer { id: key, values, origin: path.display().to_string() });
-        }
-        Ok(tables)
-    }
-
-    /// Parses the command line over these values.
-    fn parse(&self, args: &[OsString]) -> Result<CommandLine, ConfigError> {
-        let mut command = CommandLine::command();
-        // The weakest first, so that the strongest is what stays.
-        for layer in self.values.iter().rev() {
-            let values: Vec<OsStr> = layer.values.iter().map(OsStr::from).collect();
-            command = command.mut_arg(&layer.id, |option| option.default_values(values));
-        }
-        command
-            .try_get_matches_from(args)
-            .and_then(|matches| CommandLine::from_arg_matches(&matches))
-            .map_err(|error| ConfigError::Clap { origin: self.origin_of(&error), error })
-    }
-
-    /// Clap names the flag whatever its value came from; this says where that was.
-    fn origin_of(&self, error: &clap::Error) -> String {
-        let named = error.get(clap::error::ContextKind::InvalidArg).map(ToString::to_string);
-        let named = named.unwrap_or_default();
-        let flag = named.split(' ').next().unwrap_or_default().trim_start_matches('-');
-        let layer = self.values.iter().find(|layer| layer.id.replace('_', "-") == flag);
-        layer.map_or_else(String::new, |layer| format!("\nThe value is from {}.\n", layer.origin))
-    }
-}
-
-/// The options that the environment and the file may set: all but help and version.
-fn options(command: &Command) -> impl Iterator<Item = &Arg> {
-    command.get_arguments().filter(|option| !matches!(option.get_id().as_str(), "help" | "version"))
-}
-
 fn in_file(path: &Path, why: &str) -> ConfigError {
     ConfigError::Refused(format!("{}: {why}", path.display()))
-}
-
-/// What a text, a number, `true` or `false` says.
-pub(crate) fn scalar(value: toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Boolean(on) => Some(on.to_string()),
-        _ => None,
-    }
-}
-
-fn is_loopback(ip: IpAddr) -> bool {
-    ip.to_canonical().is_loopback()
-}
-
-fn parse_public_url(text: &str) -> Result<String, String> {
-    let url = text.trim_end_matches('/');
-    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    match host {
-        Some(host) if !host.is_empty() && host.chars().all(|c| c.is_ascii_graphic()) => {
-            Ok(url.into())
-        }
-        _ => Err("a URL that starts with http:// or https://, please".into()),
-    }
-}
-
-fn parse_network(text: &str) -> Result<IpNet, String> {
-    let single = || text.parse::<IpAddr>().map(IpNet::from);
-    text.parse::<IpNet>()
-        .or_else(|_| single())
-        .map_err(|_| "a network such as 10.0.0.0/8 or fd00::/8, or an address, please".into())
-}
-
-fn parse_account(text: &str) -> Result<AccountId, String> {
-    AccountId::parse(text).ok_or_else(|| "twelve digits, please".into())
-}
-
-fn parse_region(text: &str) -> Result<Region, String> {
-    Region::parse(text).ok_or_else(|| {
-        "a name such as us-east-1, please: 1 to 32 lower-case letters, digits and dashes".into()
-    })
-}
-
-fn parse_mark(text: &str) -> Result<FreeSpaceMark, String> {
-    match text {
-        "auto" => Ok(FreeSpaceMark::Auto),
-        size => parse_size(size)
-            .map(|bytes| FreeSpaceMark::Bytes(bytes as u64))
-            .map_err(|error| format!("auto, or {error}")),
-    }
-}
-
-/// A size in bytes: `1048576`, `192MiB`, `64 MB`. Units of a thousand end in `B` alone.
-fn parse_size(text: &str) -> Result<usize, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let factor: Option<u64> = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
-        "k" | "kib" => Some(1 << 10),
-        "m" | "mib" => Some(1 << 20),
-        "g" | "gib" => Some(1 << 30),
-        "t" | "tib" => Some(1 << 40),
-        "kb" => Some(1_000),
-        "mb" => Some(1_000_000),
-        "gb" => Some(1_000_000_000),
-        "tb" => Some(1_000_000_000_000),
-        _ => None,
-    };
-    let bytes = || number.parse::<u64>().ok()?.checked_mul(factor?)?.try_into().ok();
-    bytes().ok_or_else(|| "a size such as 67108864, 64MiB or 4GiB, please".into())
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use clap::CommandFactory;
 
     use super::*;
 
@@ -636,23 +483,5 @@ mod tests {
         assert!(error.contains("/no/such/file"), "{error}");
         let config = load(&[], &[], "").unwrap().config;
         assert!(!config.at_rest.keyring(None).unwrap().seals_messages());
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in
-            [("0", 0), ("7b", 7), ("1k", 1024), ("2 MiB", 2 << 20), ("3GB", 3_000_000_000)]
-        {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "MiB", "-1", "1.5GiB", "1 parsec", "99999999999999TiB"] {
-            assert!(parse_size(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_ipv4_address_in_ipv6_clothes_is_judged_by_what_it_is() {
-        assert!(is_loopback("::ffff:127.0.0.1".parse().unwrap()));
-        assert!(!is_loopback("::ffff:10.0.0.1".parse().unwrap()));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 use crate::api::sqs::tags;
-use crate::config::scalar;
+use crate::config::values::scalar;
 use crate::limits::{self, Limits};
 use crate::model::attributes::{self, ATTRIBUTES, QueueAttribute, QueueSettings};
 use crate::model::queue::{QueueKind, QueueName};
