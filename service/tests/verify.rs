@@ -14,7 +14,8 @@ use stanchion_service::model::queue::{AccountId, QueueKey, QueueName, Region};
 use stanchion_service::model::rows::{DeliveryRow, Lane, Place, RowKey};
 use stanchion_service::model::time::{Millis, Timestamp};
 use stanchion_service::model::user::{Owner, Policies, UserKey, UserName};
-use stanchion_service::shard::handle::{ReceiveRequest, Shards, Tags};
+use stanchion_service::shard::handle::{Shards, Tags};
+use stanchion_service::shard::messages::ReceiveRequest;
 use stanchion_service::shard::start::StartOptions;
 use stanchion_service::store::codec::{decode, encode};
 use stanchion_service::store::keys::{

@@ -17,6 +17,7 @@ pub mod handle;
 mod hosted;
 mod ids;
 pub mod map;
+pub mod messages;
 mod outbox;
 pub mod peek;
 pub mod queue_stats;

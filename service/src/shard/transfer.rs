@@ -4,6 +4,7 @@
 use super::cleanup::{Errand, Handled, parts};
 use super::free_space::Room;
 use super::handle::Shards;
+use super::messages::odd_outcome;
 use crate::engine::command::{Command, Outcome, SendOff};
 use crate::error::Error;
 use crate::model::filter::States;
@@ -94,8 +95,4 @@ impl Shards {
             _ => Err(odd_outcome()),
         }
     }
-}
-
-fn odd_outcome() -> Error {
-    Error::Internal("messages that were sent off came to another outcome".into())
 }

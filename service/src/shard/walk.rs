@@ -10,7 +10,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::handle::{QueueInfo, Receives, shown};
+use super::handle::QueueInfo;
+use super::messages::{Receives, shown};
 use crate::engine::view::View;
 use crate::model::fifo::{GroupHash, Seq};
 use crate::model::filter::{Filter, Outline};

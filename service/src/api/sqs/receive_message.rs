@@ -18,7 +18,8 @@ use crate::model::policy::actions::Permission;
 use crate::model::queue::QueueKind;
 use crate::model::rows::Moved;
 use crate::model::time::Millis;
-use crate::shard::handle::{QueueInfo, ReceiveRequest};
+use crate::shard::handle::QueueInfo;
+use crate::shard::messages::ReceiveRequest;
 
 /// Hands out messages, and hides them from others for a while.
 #[derive(Debug, Deserialize)]

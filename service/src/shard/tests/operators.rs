@@ -13,7 +13,8 @@ use crate::model::message::{MessageId, MessageState, NewMessage};
 use crate::model::time::Millis;
 use crate::shard::cleanup::Errand;
 use crate::shard::groups::Group;
-use crate::shard::handle::{ReceiveRequest, Shards, Tags};
+use crate::shard::handle::{Shards, Tags};
+use crate::shard::messages::ReceiveRequest;
 use crate::shard::start::StartOptions;
 use crate::store::memory::MemoryStore;
 
