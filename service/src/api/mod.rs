@@ -18,5 +18,7 @@ pub mod server;
 pub mod sqs;
 pub mod stanchion;
 pub mod sts;
+#[cfg(test)]
+mod test_world;
 pub mod throttle;
 pub mod tls;

@@ -1,26 +1,17 @@
 use std::collections::BTreeMap;
-use std::io::Write;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::api::action::{self, Row};
-use crate::api::admission::{Admission, Bounds};
-use crate::api::call::{App, Origin};
 use crate::api::error_table;
-use crate::api::protocol::{Input, Protocol};
+use crate::api::test_world::World;
 use crate::audit::Record;
-use crate::auth::signature::verify::Verifier;
-use crate::config::CommandLine;
 use crate::model::attributes::QueueSettings;
 use crate::model::caller::Caller;
 use crate::model::policy::document::Document;
 use crate::model::policy::queue_policy::QueuePolicy;
 use crate::model::queue::{AccountId, QueueKind};
-use crate::shard::handle::Shards;
-use crate::shard::start::StartOptions;
-use crate::store::memory::MemoryStore;
 
 const OWN: &str = "000000000000";
 const OTHER: &str = "222222222222";
@@ -32,23 +23,7 @@ const CONFIG: &str = r#"
     principals = ["000000000000"]
 "#;
 
-/// A server that asks for permissions.
-struct World(Arc<App>);
-
 impl World {
-    fn new() -> World {
-        let options = StartOptions::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock));
-        let (shards, _failure) = Shards::start(options).unwrap();
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(CONFIG.as_bytes()).unwrap();
-        let path = file.path().to_str().unwrap();
-        let line =
-            CommandLine::load(["stanchiond", "--config", path].map(Into::into), |_| None).unwrap();
-        let mut app = App::new(&line.config, shards);
-        Arc::get_mut(&mut app).unwrap().verifier = Some(Verifier::new(Vec::new(), None));
-        World(app)
-    }
-
     /// Makes a queue with a policy and a tag, by nobody's leave.
     async fn queue(&self, account: &str, name: &str, statements: &str) -> QueueKey {
         let key = key(account, name);
@@ -61,39 +36,6 @@ impl World {
         let created = self.0.shards.create(key.clone(), settings, tags, Box::new(|_| Ok(())));
         created.await.unwrap();
         key
-    }
-
-    /// Does an action for somebody.
-    async fn act(&self, caller: &Caller, name: &str, input: Value) -> Result<Value, Error> {
-        let row = action::all().find(|row| row.name == name).unwrap();
-        self.run(caller, row, input, None).await
-    }
-
-    async fn run(
-        &self,
-        caller: &Caller,
-        row: &'static Row,
-        input: Value,
-        record: Option<&Record>,
-    ) -> Result<Value, Error> {
-        let ticket = Admission::new(Bounds { requests_max: 9, bytes_max: 1 << 20 }).admit(0)?;
-        let call = Call {
-            app: &self.0,
-            account: caller.account().unwrap_or(&self.0.account).clone(),
-            caller: Arc::new(caller.clone()),
-            permission: row.permission,
-            region: self.0.region.clone(),
-            trace_header: None,
-            origin: Origin { scheme: "http", host: "localhost:9324".into() },
-            source: [192, 0, 2, 7].into(),
-            user_agent: Some("tests/1".into()),
-            ticket: &ticket,
-            request_id: "id",
-            record,
-        };
-        let input = Input::Json(Bytes::from(input.to_string()));
-        let body = (row.handle)(Protocol::Json, input, &call).await?;
-        Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
 }
 
@@ -146,7 +88,7 @@ fn some_input(account: &str, name: &str) -> Value {
 
 #[tokio::test]
 async fn no_action_is_open_to_who_may_do_nothing() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     world.queue(OWN, "there", "").await;
     let nobody = [Caller::anonymous(), user(OWN, ""), user(OTHER, "")];
     // Who may take a role is for the role to say as well: those actions have tests of their own.
@@ -171,7 +113,7 @@ async fn no_action_is_open_to_who_may_do_nothing() {
 
 #[tokio::test]
 async fn no_queues_policy_opens_an_action_of_our_own() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let everybody = r#"{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}"#;
     world.queue(OWN, "open", everybody).await;
     // What is about an account is about the caller's own.
@@ -187,7 +129,7 @@ async fn no_queues_policy_opens_an_action_of_our_own() {
 
 #[tokio::test]
 async fn what_concerns_every_account_is_for_the_servers_own() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let info = || json!({});
     for (caller, expected) in [
         (root(OWN), "OK"),
@@ -209,7 +151,7 @@ async fn what_concerns_every_account_is_for_the_servers_own() {
 
 #[tokio::test]
 async fn a_refusal_says_who_what_and_why() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let deny = r#"{"Effect":"Deny","Principal":{"AWS":"000000000000"},"Action":"sqs:PurgeQueue",
                    "Resource":"*"}"#;
     world.queue(OWN, "q", deny).await;
@@ -249,7 +191,7 @@ async fn a_refusal_says_who_what_and_why() {
 
 #[tokio::test]
 async fn other_accounts_and_nobody_get_what_a_queues_policy_gives() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let open = r#"{"Effect":"Allow","Principal":"*","Action":"sqs:SendMessage","Resource":"*",
                    "Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}},
                   {"Effect":"Allow","Principal":{"AWS":"222222222222"},"Resource":"*",
@@ -274,7 +216,7 @@ async fn other_accounts_and_nobody_get_what_a_queues_policy_gives() {
 
 #[tokio::test]
 async fn conditions_see_what_a_request_brings_along() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let queue = world.queue(OWN, "q", "").await;
     let tags = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
@@ -319,7 +261,7 @@ async fn conditions_see_what_a_request_brings_along() {
 
 #[tokio::test]
 async fn tags_that_no_queue_can_have_are_held_against_no_policy() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     world.queue(OWN, "q", "").await;
     let nobody = user(OWN, "");
     let url = url(OWN, "q");
@@ -345,7 +287,7 @@ async fn tags_that_no_queue_can_have_are_held_against_no_policy() {
 
 #[tokio::test]
 async fn what_an_action_itself_refuses_is_on_record() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let manager = user(OWN, &allow("*", "*"));
     let elsewhere = json!({"AccountId": OTHER, "UserName": "joe"});
     let of_root = json!({"AccountId": OWN});
@@ -374,7 +316,7 @@ async fn what_an_action_itself_refuses_is_on_record() {
 
 #[tokio::test]
 async fn actions_that_do_more_than_one_thing_need_more_than_one_permission() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let dead = world.queue(OWN, "dead", "").await;
     let source = world.queue(OWN, "source", "").await;
     let arn = dead.arn();
@@ -431,7 +373,7 @@ async fn actions_that_do_more_than_one_thing_need_more_than_one_permission() {
 
 #[tokio::test]
 async fn a_queue_is_made_on_use_only_for_who_may_make_it() {
-    let mut world = World::new();
+    let mut world = World::new(CONFIG);
     Arc::get_mut(&mut world.0).unwrap().create_on_use = true;
     let send = || json!({"QueueUrl": url(OWN, "new"), "MessageBody": "x"});
     let sender = user(OWN, &allow("sqs:SendMessage", "*"));
@@ -444,7 +386,7 @@ async fn a_queue_is_made_on_use_only_for_who_may_make_it() {
 
 #[tokio::test]
 async fn a_simulation_tells_the_decision_and_the_statement() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let statements = r#"{"Sid":"guests","Effect":"Allow","Principal":"*","Action":"sqs:SendMessage",
         "Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}},
         {"Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*","Condition":
@@ -525,7 +467,7 @@ async fn a_simulation_tells_the_decision_and_the_statement() {
 
 #[tokio::test]
 async fn without_authentication_nothing_is_asked() {
-    let mut world = World::new();
+    let mut world = World::new(CONFIG);
     Arc::get_mut(&mut world.0).unwrap().verifier = None;
     let deny = r#"{"Effect":"Deny","Principal":"*","Action":"sqs:*","Resource":"*"}"#;
     world.queue(OWN, "shut", deny).await;

@@ -1,26 +1,16 @@
 //! Roles, taken by callers of all kinds.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::*;
-use crate::api::admission::{Admission, Bounds};
-use crate::api::call::{App, Call, Origin};
-use crate::api::protocol::query::Form;
-use crate::api::protocol::{Input, Protocol};
+use crate::api::test_world::World;
 use crate::auth::credentials::CredentialSource;
-use crate::auth::signature::verify::Verifier;
-use crate::config::CommandLine;
 use crate::env::{Clock, SystemClock};
 use crate::error::Error;
 use crate::model::caller::{Caller, Identity};
 use crate::model::policy::document::Document;
 use crate::model::queue::AccountId;
-use crate::shard::handle::Shards;
-use crate::shard::start::StartOptions;
-use crate::store::memory::MemoryStore;
 
 const OWN: &str = "000000000000";
 const OTHER: &str = "222222222222";
@@ -41,50 +31,10 @@ const CONFIG: &str = r#"
     external_id = "q-7"
 "#;
 
-/// A server that asks for permissions.
-struct World(Arc<App>);
-
 impl World {
-    fn new() -> World {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(CONFIG.as_bytes()).unwrap();
-        let path = file.path().to_str().unwrap();
-        let line =
-            CommandLine::load(["stanchiond", "--config", path].map(Into::into), |_| None).unwrap();
-        let options = StartOptions::new(Arc::new(MemoryStore::new()), Arc::new(SystemClock));
-        let (shards, _failure) = Shards::start(options).unwrap();
-        let mut app = App::new(&line.config, shards);
-        Arc::get_mut(&mut app).unwrap().verifier = Some(Verifier::new(Vec::new(), None));
-        World(app)
-    }
-
-    /// Does an action for somebody; the answer is the result without its wrapping.
-    async fn act(&self, caller: &Caller, name: &str, form: &str) -> Result<Value, Error> {
-        let row = ACTIONS.iter().find(|row| row.name == name).unwrap();
-        let ticket = Admission::new(Bounds { requests_max: 9, bytes_max: 1 << 20 }).admit(0)?;
-        let call = Call {
-            app: &self.0,
-            account: caller.account().unwrap_or(&self.0.account).clone(),
-            caller: Arc::new(caller.clone()),
-            permission: row.permission,
-            region: self.0.region.clone(),
-            trace_header: None,
-            origin: Origin { scheme: "http", host: "localhost:9324".into() },
-            source: [192, 0, 2, 7].into(),
-            user_agent: None,
-            ticket: &ticket,
-            request_id: "id",
-            record: None,
-        };
-        let input = Input::Query(Form::read(form.as_bytes(), "")?);
-        let body = (row.handle)(Protocol::QueryInJson, input, &call).await?;
-        let mut answer: Value = serde_json::from_slice(&body).unwrap();
-        Ok(answer[format!("{name}Response")][format!("{name}Result")].take())
-    }
-
     async fn assume(&self, caller: &Caller, role: &str, more: &str) -> Result<Value, Error> {
         let form = format!("RoleArn={role}&RoleSessionName=s-1&{more}");
-        self.act(caller, "AssumeRole", &form).await
+        self.act_by_form(caller, "AssumeRole", &form).await
     }
 }
 
@@ -104,7 +54,7 @@ fn user(of: &str, name: &str, action: &str) -> Caller {
 
 #[tokio::test]
 async fn everybody_who_signs_learns_who_they_are() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let root = Caller::root(account(OWN));
     let session = Caller {
         identity: world.0.sessions.roles().find(READER).unwrap().session("s-1"),
@@ -116,18 +66,18 @@ async fn everybody_who_signs_learns_who_they_are() {
         (&user(OTHER, "ann", "x:y"), "arn:aws:iam::222222222222:user/ann", "AIDAX"),
         (&session, "arn:aws:sts::000000000000:assumed-role/reader/s-1", &format!("{role_id}:s-1")),
     ] {
-        let answer = world.act(caller, "GetCallerIdentity", "").await.unwrap();
+        let answer = world.act_by_form(caller, "GetCallerIdentity", "").await.unwrap();
         let account = caller.account().unwrap().as_str();
         let expected = serde_json::json!({"Arn": arn, "UserId": id, "Account": account});
         assert_eq!(answer, expected);
     }
-    let nobody = world.act(&Caller::anonymous(), "GetCallerIdentity", "").await;
+    let nobody = world.act_by_form(&Caller::anonymous(), "GetCallerIdentity", "").await;
     assert_eq!(nobody, Err(Error::MissingAuthenticationToken));
 }
 
 #[tokio::test]
 async fn a_role_is_for_whom_it_trusts_and_whose_policies_allow_it() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let taken = |caller: Caller| {
         let world = &world;
         async move { world.assume(&caller, READER, "").await }
@@ -165,7 +115,7 @@ async fn a_role_is_for_whom_it_trusts_and_whose_policies_allow_it() {
 
 #[tokio::test]
 async fn what_is_taken_opens_as_the_role() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let policy = "Policy=%7B%22Statement%22:%7B%22Effect%22:%22Deny%22,%22Action%22:%22sqs:*%22,\
                   %22Resource%22:%22*%22%7D%7D";
     let answer = world.assume(&Caller::root(account(OWN)), READER, policy).await.unwrap();
@@ -182,7 +132,7 @@ async fn what_is_taken_opens_as_the_role() {
 
 #[tokio::test]
 async fn a_session_is_no_longer_than_its_role_allows() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let root = Caller::root(account(OWN));
     let session = Caller {
         identity: world.0.sessions.roles().find(READER).unwrap().session("s-1"),
@@ -207,7 +157,7 @@ async fn a_session_is_no_longer_than_its_role_allows() {
 
 #[tokio::test]
 async fn what_is_not_done_is_refused_rather_than_passed_over() {
-    let world = World::new();
+    let world = World::new(CONFIG);
     let root = Caller::root(account(OWN));
     for more in [
         "PolicyArns.member.1.arn=arn:aws:iam::aws:policy/ReadOnly",
@@ -218,6 +168,6 @@ async fn what_is_not_done_is_refused_rather_than_passed_over() {
         let refused = world.assume(&root, READER, more).await.unwrap_err();
         assert!(matches!(refused, Error::ValidationError(_)), "{more}: {refused}");
     }
-    let all = world.act(&root, "AssumeRole", "").await.unwrap_err();
+    let all = world.act_by_form(&root, "AssumeRole", "").await.unwrap_err();
     assert!(all.to_string().starts_with("2 validation errors detected: "), "{all}");
 }
