@@ -132,7 +132,7 @@ pub const POLICY_ACTIONS_MAX: usize = 7;
 
 /// Bytes of what a client says about itself that conditions see: each of them may be held against
 /// every pattern in a policy. Ours.
-pub const CONDITION_BYTES_MAX: usize = 2048;
+pub const CONDITION_BYTES_MAX: usize = 512;
 
 /// A policy of a user or a role, in bytes of JSON. Source: IAM's quotas, customer managed policies.
 pub const IDENTITY_POLICY_BYTES_MAX: usize = 6144;

@@ -211,10 +211,10 @@ fn role(entry: &Entry, account: &AccountId, issuers: &[IssuerOptions]) -> Result
         ));
     }
     let policies = raw.policies.into_iter().enumerate().map(|(index, value)| {
-        policy(value).ok_or_else(|| {
+        policy(value).map_err(|why| {
             format!(
-                "{at}.policies: number {} is no policy of a role: as a text in JSON or as a table, \
-                 and without Principal, please.",
+                "{at}.policies: number {} {why}. What the role may do, please, as a text in JSON or \
+                 as a table.",
                 index + 1
             )
         })
@@ -229,11 +229,12 @@ fn role(entry: &Entry, account: &AccountId, issuers: &[IssuerOptions]) -> Result
 }
 
 /// A policy, as a text or as what it is. The role is its principal.
-fn policy(value: Value) -> Option<Arc<Document>> {
+fn policy(value: Value) -> Result<Arc<Document>, &'static str> {
+    const NO_POLICY: &str = "is not a policy";
     let text = match value {
         Value::String(text) => text,
-        table @ Value::Table(_) => serde_json::to_string(&table).ok()?,
-        _ => return None,
+        table @ Value::Table(_) => serde_json::to_string(&table).map_err(|_| NO_POLICY)?,
+        _ => return Err(NO_POLICY),
     };
     Document::of_identity(&text).map(Arc::new)
 }
@@ -397,7 +398,8 @@ mod tests {
             (role("max_session_s", "duration"),                            &["roles.orders:", "duration"]),
             (role("max_session_s = 7200", "account = '12'"),               &["roles.orders.account", "twelve digits"]),
             (role("Action =", "Actions ="),                                &["roles.orders.policies", "number 1"]),
-            (role("\"Action\":", "\"Principal\":\"*\",\"Action\":"),       &["roles.orders.policies", "number 2", "Principal"]),
+            (role("\"Action\":", "\"Principal\":\"*\",\"Action\":"),       &["roles.orders.policies", "number 2", "principals"]),
+            (role("sqs:PurgeQueue", "PurgeQueue"),                         &["roles.orders.policies", "number 2", "<service>:<name>"]),
             (role("issuer = \"cluster\"", "issuer = \"x\""),               &["roles.orders.trust.issuer", "issuers.x"]),
             (role("sub =", "aud ="),                                       &["roles.orders.trust.claims", "sub"]),
             (role("[1, 2]", "[]"),                                         &["roles.orders.trust.claims.level"]),

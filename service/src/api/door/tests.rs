@@ -463,6 +463,8 @@ async fn a_simulation_tells_the_decision_and_the_statement() {
     ] {
         assert_eq!(code(ask(wrong.clone()).await), "InvalidParameterValue", "{wrong}");
     }
+    let long = " ".repeat(5_000) + "{}";
+    assert_eq!(code(ask(json!({"Policies": vec![long; 5]})).await), "OverLimit");
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ use crate::shard::handle::Tags;
 /// Policies of one identity that a call may give.
 const POLICIES_MAX: usize = 20;
 
+/// And their bytes together.
+const POLICIES_BYTES_MAX: usize = 4 * limits::IDENTITY_POLICY_BYTES_MAX;
+
 /// Bytes of what a call says about the circumstances.
 const CONTEXT_BYTES_MAX: usize = limits::CONDITION_BYTES_MAX;
 
@@ -75,6 +78,14 @@ impl Action for SimulatePolicy {
             if texts.len() > POLICIES_MAX {
                 let reason = format!("Must be at most {POLICIES_MAX}.");
                 return Err(Error::invalid("Policies", texts.len(), reason));
+            }
+            let bytes: usize = texts.iter().map(String::len).sum();
+            if bytes > POLICIES_BYTES_MAX {
+                let text = format!(
+                    "The policies of one identity cannot be longer than {POLICIES_BYTES_MAX} bytes \
+                     together"
+                );
+                return Err(Error::OverLimit(text.into()));
             }
             let policies = texts.iter().map(|text| parse_policy("Policies", text));
             caller.policies = policies.collect::<Result<_, _>>()?;

@@ -57,8 +57,8 @@ impl<'a> Wish<'a> {
             return Err(Error::PackedPolicyTooLarge(packed(text)));
         }
         let policy = Document::of_identity(text);
-        let refuse = || Error::MalformedPolicyDocument("Syntax errors in policy.".into());
-        policy.map(drop).ok_or_else(refuse)
+        let refuse = |_| Error::MalformedPolicyDocument("Syntax errors in policy.".into());
+        policy.map(drop).map_err(refuse)
     }
 
     /// The session, in a role that the caller may take. `at_most_s` is the longest for this caller.
@@ -174,7 +174,10 @@ mod tests {
         let policy = r#"{"Statement":{"Effect":"Allow","Action":"sqs:*","Resource":"*"}}"#;
         assert_eq!(check(policy), Ok(()));
         let somebody = policy.replace("\"Action\"", "\"Principal\":\"*\",\"Action\"");
-        for odd in ["x", "{}", &somebody] {
+        // What can never match may be what was meant to keep somebody out.
+        let nothing = policy.replace("sqs:*", "SendMessage");
+        let nowhere = policy.replace("Resource\":\"*", "Resource\":\"orders");
+        for odd in ["x", "{}", &somebody, &nothing, &nowhere] {
             assert!(matches!(check(odd), Err(Error::MalformedPolicyDocument(_))), "{odd}");
         }
         assert_eq!(check(&"ä".repeat(2048)), Err(Error::PackedPolicyTooLarge(200)));

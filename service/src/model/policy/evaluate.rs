@@ -108,6 +108,7 @@ pub fn decide<'a>(question: &Question<'a>) -> Decision<'a> {
 
     let asked = Asked {
         question,
+        owner,
         action: permission.to_string(),
         arn: match resource {
             Resource::Queue { key, .. } => key.arn(),
@@ -157,6 +158,8 @@ struct Found<'a> {
 /// A question with what every statement is compared with.
 struct Asked<'q, 'a> {
     question: &'q Question<'a>,
+    /// Whose the resource is.
+    owner: &'a AccountId,
     action: String,
     arn: String,
 }
@@ -196,7 +199,9 @@ impl<'a> Asked<'_, 'a> {
         let is_resource =
             |pattern: &String| is_like(pattern, &self.arn, variables).unwrap_or(unknown);
         let is_caller = match (&statement.principals, kind) {
-            (Some(all), _) => principals::include(all, statement.effect, self.question.caller),
+            (Some(all), _) => {
+                principals::include(all, statement.effect, self.question.caller, self.owner)
+            }
             // A queue's policy says who; those of an identity are about it.
             (None, PolicyKind::Resource) => false,
             (None, PolicyKind::Identity | PolicyKind::Session) => true,

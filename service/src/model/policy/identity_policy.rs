@@ -25,24 +25,8 @@ impl IdentityPolicy {
         }
         // The text may be long, and the caller knows it.
         let invalid = |why| Error::InvalidParameter(format!("The {parameter} {why}.").into());
-        let policy = IdentityPolicy::stored(text).ok_or_else(|| invalid("is not a policy"))?;
-        for statement in &policy.document.statements {
-            if statement.principals.is_some() {
-                return Err(invalid("is that of an identity and must not name principals"));
-            }
-            let is_action = |action: &String| action == "*" || action.contains(':');
-            if !statement.actions.listed().iter().all(is_action) {
-                return Err(invalid("has an action that is not <service>:<name> or *"));
-            }
-            let is_resource = |name: &String| name == "*" || name.starts_with("arn:");
-            if !statement.resources.listed().iter().all(is_resource) {
-                return Err(invalid("has a resource that is neither an ARN nor *"));
-            }
-            if statement.conditions.iter().any(|one| one.operands == Operands::Unreadable) {
-                return Err(invalid("has a condition with a value that cannot be compared"));
-            }
-        }
-        Ok(policy)
+        let document = Arc::new(Document::of_identity(text).map_err(invalid)?);
+        Ok(IdentityPolicy { text: text.into(), document })
     }
 
     /// A policy as it was stored. Limits are not looked at again: they may have changed since.
@@ -59,6 +43,32 @@ impl IdentityPolicy {
     /// What it says.
     pub fn document(&self) -> &Arc<Document> {
         &self.document
+    }
+}
+
+impl Document {
+    /// A policy of a user, a role or a session, which says what they may do. Who may is not for it to
+    /// say, and what can never match is refused: it may be what was meant to keep somebody out. An
+    /// error goes on from the policy's name.
+    pub fn of_identity(text: &str) -> Result<Document, &'static str> {
+        let document = Document::parse(text).ok_or("is not a policy")?;
+        for statement in &document.statements {
+            if statement.principals.is_some() {
+                return Err("is that of an identity and must not name principals");
+            }
+            let is_action = |action: &String| action == "*" || action.contains(':');
+            if !statement.actions.listed().iter().all(is_action) {
+                return Err("has an action that is not <service>:<name> or *");
+            }
+            let is_resource = |name: &String| name == "*" || name.starts_with("arn:");
+            if !statement.resources.listed().iter().all(is_resource) {
+                return Err("has a resource that is neither an ARN nor *");
+            }
+            if statement.conditions.iter().any(|one| one.operands == Operands::Unreadable) {
+                return Err("has a condition with a value that cannot be compared");
+            }
+        }
+        Ok(document)
     }
 }
 

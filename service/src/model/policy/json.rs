@@ -24,21 +24,14 @@ impl Document {
         let distinct = sids.iter().enumerate().all(|(at, sid)| !sids[..at].contains(sid));
         (distinct && !statements.is_empty()).then_some(Document { version, id, statements })
     }
-
-    /// A policy of a role or a session, which says what they may do; `None` where it is none. Who may
-    /// is not for it to say.
-    pub fn of_identity(text: &str) -> Option<Document> {
-        let is_whose = |document: &Document| {
-            document.statements.iter().all(|statement| statement.principals.is_none())
-        };
-        Document::parse(text).filter(is_whose)
-    }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct RawDocument {
+    #[serde(default, deserialize_with = "present")]
     version: Option<Version>,
+    #[serde(default, deserialize_with = "present")]
     id: Option<String>,
     statement: OneOrMany<Object<RawStatement>>,
 }
@@ -46,14 +39,22 @@ struct RawDocument {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct RawStatement {
+    #[serde(default, deserialize_with = "present")]
     sid: Option<String>,
     effect: Effect,
+    #[serde(default, deserialize_with = "present")]
     principal: Option<RawPrincipals>,
+    #[serde(default, deserialize_with = "present")]
     not_principal: Option<RawPrincipals>,
+    #[serde(default, deserialize_with = "present")]
     action: Option<OneOrMany<String>>,
+    #[serde(default, deserialize_with = "present")]
     not_action: Option<OneOrMany<String>>,
+    #[serde(default, deserialize_with = "present")]
     resource: Option<OneOrMany<String>>,
+    #[serde(default, deserialize_with = "present")]
     not_resource: Option<OneOrMany<String>>,
+    #[serde(default, deserialize_with = "present")]
     condition: Option<Pairs<Pairs<OneOrMany<Scalar>>>>,
 }
 
@@ -68,9 +69,13 @@ enum RawPrincipals {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct PrincipalsByKind {
     #[serde(rename = "AWS")]
+    #[serde(default, deserialize_with = "present")]
     aws: Option<OneOrMany<String>>,
+    #[serde(default, deserialize_with = "present")]
     service: Option<OneOrMany<String>>,
+    #[serde(default, deserialize_with = "present")]
     federated: Option<OneOrMany<String>>,
+    #[serde(default, deserialize_with = "present")]
     canonical_user: Option<OneOrMany<String>>,
 }
 
@@ -175,6 +180,13 @@ impl Scalar {
             Scalar::Bool(bool) => bool.to_string(),
         }
     }
+}
+
+/// A member that may be missing. One that is there and `null` is not missing: it is of the wrong type.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -395,6 +407,10 @@ mod tests {
             r#""Action":"*","Resource":"*","Conditions":{}"#,
             r#""Action":[],"Resource":"*""#,
             r#""Action":[5],"Resource":"*""#,
+            r#""Action":"*","Resource":"*","Condition":null"#,
+            r#""Action":"*","Resource":"*","Principal":null"#,
+            r#""Action":"*","Resource":"*","NotAction":null"#,
+            r#""Action":"*","Resource":"*","Principal":{"AWS":"*","Service":null}"#,
         ] {
             assert_eq!(statement(wrong), None, "{wrong}");
         }
@@ -404,6 +420,7 @@ mod tests {
             format!(r#"{{"Statement":[{one}],"Statement":[]}}"#),
             format!(r#"{{"Version":"2015-01-01","Statement":{one}}}"#),
             format!(r#"{{"Statement":{one},"Extra":1}}"#),
+            format!(r#"{{"Version":null,"Statement":{one}}}"#),
             format!(r#"["2012-10-17",null,[{one}]]"#),
             r#"{"Statement":[["a","Deny",null,null,"*",null,"*",null,null]]}"#.into(),
             "[".repeat(8000),

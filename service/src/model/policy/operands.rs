@@ -8,6 +8,9 @@ use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use super::document::Test;
 
+/// How many bits of an IPv6 address say that an IPv4 one follows.
+const MAPPED_PREFIX_BITS: u8 = 96;
+
 /// What the values of one condition are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operands {
@@ -94,11 +97,20 @@ impl Moment {
     }
 }
 
-/// An address counts as its own network; one of IPv4 in IPv6's clothes is the IPv4 one it is.
+/// An address counts as its own network; one of IPv4 in IPv6's clothes, as networks are too, is the
+/// IPv4 one it is: so is the peer's that it will be compared with.
 fn network(text: &str) -> Option<IpNet> {
-    let single =
-        |text: &str| text.parse::<IpAddr>().ok().map(|address| address.to_canonical().into());
-    text.parse::<IpNet>().ok().or_else(|| single(text))
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok()?;
+    let bare = match network {
+        IpNet::V6(v6) => {
+            v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(MAPPED_PREFIX_BITS))
+        }
+        IpNet::V4(_) => None,
+    };
+    match bare {
+        Some((address, bits)) => IpNet::new(address.into(), bits).ok(),
+        None => Some(network),
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +135,21 @@ mod tests {
             ("99999999999999999999999", None),
         ] {
             assert_eq!(Moment::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_the_same_in_either_family() {
+        for (text, expected) in [
+            ("10.0.0.0/8", "10.0.0.0/8"),
+            ("10.0.0.7", "10.0.0.7/32"),
+            ("::ffff:10.0.0.7", "10.0.0.7/32"),
+            ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+            ("::ffff:0:0/95", "::ffff:0:0/95"),
+            ("2001:db8::/32", "2001:db8::/32"),
+        ] {
+            assert_eq!(network(text), Some(expected.parse().unwrap()), "{text}");
         }
     }
 

@@ -2,17 +2,29 @@
 
 use super::document::{Effect, Principal, Selection};
 use crate::model::caller::{Caller, Identity};
+use crate::model::queue::AccountId;
 
-/// Whether a statement is about this caller.
-pub(super) fn include(principals: &Selection<Principal>, effect: Effect, caller: &Caller) -> bool {
+/// Whether a statement of a policy is about this caller. `owner` is the account that the policy is of.
+pub(super) fn include(
+    principals: &Selection<Principal>,
+    effect: Effect,
+    caller: &Caller,
+    owner: &AccountId,
+) -> bool {
+    let is_root = matches!(caller.identity, Identity::Root(_));
     match principals {
-        Selection::Any(list) => list.iter().any(|principal| covers(principal, caller)),
+        Selection::Any(list) => list.iter().any(|principal| match (principal, effect) {
+            // What an account is given, its own policies hand out: those that other accounts have
+            // are asked anyway, and within the queue's account nothing else is.
+            (Principal::Account { id, .. }, Effect::Allow) if id == owner => {
+                covers(principal, caller) && is_root
+            }
+            _ => covers(principal, caller),
+        }),
         Selection::AllBut(list) => !list.iter().any(|principal| match (principal, effect) {
             // To spare an account from a denial spares its owner, not everybody in it: each of
             // them has to be named too. In an `Allow` it keeps out all of them.
-            (Principal::Account { .. }, Effect::Deny) => {
-                covers(principal, caller) && matches!(caller.identity, Identity::Root(_))
-            }
+            (Principal::Account { .. }, Effect::Deny) => covers(principal, caller) && is_root,
             _ => covers(principal, caller),
         }),
     }
