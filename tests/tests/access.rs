@@ -1,6 +1,6 @@
 //! Who may do what, where requests are authenticated.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, io::Write, net::TcpStream, os::unix::fs::PermissionsExt};
 
 use aws_sdk_sqs::Client;
 use bytes::Bytes;
@@ -142,5 +142,31 @@ async fn the_audit_log_has_management_actions_and_refused_requests() {
     assert!(lines.iter().all(|line| line["request_id"].as_str().is_some_and(|id| id.len() == 36)));
     for secret in ["private", "Signature=", "us-east-1/sqs", ROOT_SECRET] {
         assert!(!text.contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_a_line() {
+    let folder = TempDir::new().expect("a scratch folder can be made");
+    let file = folder.path().join("audit.log");
+    let mut server = Server::start_with(&["--audit-log", file.to_str().unwrap()]);
+    for number in 0..20 {
+        let body = json!({"QueueName": format!("q{number}")}).to_string();
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-amz-json-1.0\r\n\
+             X-Amz-Target: AmazonSQS.CreateQueue\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        // Nobody waits for the answer.
+        TcpStream::connect(server.address()).unwrap().write_all(request.as_bytes()).unwrap();
+    }
+    let listed = client(&server).list_queues().send().await.unwrap();
+    let made: Vec<_> = listed.queue_urls().iter().map(|url| url.rsplit('/').next()).collect();
+    assert!(server.terminate().success());
+    let text = fs::read_to_string(&file).unwrap();
+    for name in made {
+        let name = name.unwrap();
+        let resource = format!("\"resource\":\"arn:aws:sqs:us-east-1:000000000000:{name}\"");
+        assert!(text.lines().any(|line| line.contains(&resource)), "{name} in {text}");
     }
 }

@@ -84,28 +84,35 @@ async fn urls_start_with_what_the_client_called_the_server() {
 
 #[tokio::test]
 async fn forwarded_headers_count_from_a_trusted_proxy_only() {
-    let cases: [(&[(&str, &str)], &str); 5] = [
+    let x: [(&[(&str, &str)], &str); 5] = [
         (
             &[("x-forwarded-host", "queues.example"), ("x-forwarded-proto", "https")],
             "https://queues.example",
         ),
         (&[("x-forwarded-proto", "https")], "https://inner:80"),
         (&[("x-forwarded-host", "queues.example:8080, inner")], "http://queues.example:8080"),
+        (&[("x-forwarded-host", "a b")], "http://inner:80"),
+        // What such a proxy does not write, a client may have written.
+        (&[("forwarded", "host=evil.example;proto=https")], "http://inner:80"),
+    ];
+    let forwarded: [(&[(&str, &str)], &str); 3] = [
         (
             &[("forwarded", "for=10.0.0.9;host=\"queues.example:8443\";proto=https, for=10.0.0.1")],
             "https://queues.example:8443",
         ),
-        (&[("forwarded", "nonsense"), ("x-forwarded-host", "a b")], "http://inner:80"),
+        (&[("forwarded", "nonsense")], "http://inner:80"),
+        (&[("x-forwarded-host", "evil.example")], "http://inner:80"),
     ];
-    for (trusted, args) in [
-        (true, &["--trust-proxy", "127.0.0.0/8"][..]),
-        (false, &["--trust-proxy", "10.0.0.0/8"]),
-        (false, &[]),
+    for (trusted, args, cases) in [
+        (true, &["--trust-proxy", "127.0.0.0/8"][..], &x[..]),
+        (true, &["--trust-proxy", "127.0.0.0/8", "--proxy-headers", "forwarded"], &forwarded),
+        (false, &["--trust-proxy", "10.0.0.0/8"], &x),
+        (false, &[], &x),
     ] {
         let server = Server::start_with(args);
         for (headers, origin) in cases {
-            let url = url_of(&server, &[&[("host", "inner:80")], headers].concat()).await;
-            let origin = if trusted { origin } else { "http://inner:80" };
+            let url = url_of(&server, &[&[("host", "inner:80")], *headers].concat()).await;
+            let origin = if trusted { *origin } else { "http://inner:80" };
             assert_eq!(url, format!("{origin}/000000000000/q"), "{headers:?}");
         }
     }

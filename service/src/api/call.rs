@@ -19,7 +19,7 @@ use crate::auth::signature::verify::Verifier;
 use crate::auth::stored::StoredKeys;
 use crate::config::auth::AuthMode;
 use crate::config::transport::Times;
-use crate::config::{Config, Durability};
+use crate::config::{Config, Durability, ProxyHeaders};
 use crate::declared::bring_about::{Place, bring_about};
 use crate::declared::parse::Declarations;
 use crate::error::Error;
@@ -58,8 +58,10 @@ pub struct App {
     pub create_on_use: bool,
     /// What queue URLs start with, without a slash at the end; `None`: what the request came to.
     pub public_url: Option<String>,
-    /// Peers whose `Forwarded` headers are believed.
+    /// Peers who are believed what they say of their clients.
     pub trusted_proxies: Vec<IpNet>,
+    /// In which headers they say it.
+    pub proxy_headers: ProxyHeaders,
     /// Verifies signatures; `None` while authentication is off.
     pub verifier: Option<Verifier>,
     /// Clients that may read the metrics where requests must be signed.
@@ -126,6 +128,7 @@ impl App {
             create_on_use: config.create_queues_on_use,
             public_url: config.public_url.clone(),
             trusted_proxies: config.trust_proxy.clone(),
+            proxy_headers: config.proxy_headers,
             metrics: Metrics::new(
                 info,
                 connections.clone(),

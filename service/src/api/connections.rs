@@ -100,7 +100,7 @@ impl Connections {
     /// A place for a connection, if there is one. A proxy stands for many clients, so its
     /// connections are counted only in all.
     pub fn admit(self: &Arc<Self>, remote: IpAddr, is_proxy: bool) -> Option<Place> {
-        let source = (!is_proxy).then(|| source(remote));
+        let source = (!is_proxy).then(|| client_of(remote));
         let mut open = self.open();
         if open.total >= self.bounds.total_max {
             self.incidents.refused.inc();
@@ -145,8 +145,8 @@ impl Drop for Place {
     }
 }
 
-/// Whose connections are counted together. With IPv6 a single machine has a /64 to itself.
-fn source(remote: IpAddr) -> IpAddr {
+/// Who is counted as one client. With IPv6 a single machine has a /64 to itself.
+pub(super) fn client_of(remote: IpAddr) -> IpAddr {
     match remote.to_canonical() {
         IpAddr::V6(address) => {
             let network = address.to_bits() >> 64 << 64;

@@ -16,7 +16,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::call::App;
 use crate::api::connections::Place;
-use crate::api::respond::{Peer, is_trusted};
+use crate::api::forwarded::is_trusted;
+use crate::api::respond::Peer;
 use crate::api::tls::Tls;
 use crate::env;
 

@@ -11,6 +11,7 @@ pub mod connections;
 mod converse;
 pub mod door;
 pub mod error_table;
+mod forwarded;
 mod on_use;
 pub mod protocol;
 pub mod respond;

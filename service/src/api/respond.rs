@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,7 +17,6 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use ipnet::IpNet;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -27,9 +26,10 @@ use crate::api::admission::Ticket;
 use crate::api::body::Arriving;
 use crate::api::call::{App, Call, Origin};
 use crate::api::error_table;
+use crate::api::forwarded::{self, is_host, is_trusted};
 use crate::api::protocol::query::Form;
 use crate::api::protocol::{Input, Protocol, json};
-use crate::audit::{Event, Record};
+use crate::audit::Record;
 use crate::auth::signature::verify::Verified;
 use crate::env::{self, Clock, SystemClock};
 use crate::error::Error;
@@ -109,10 +109,9 @@ impl Peer {
         let started = body.started();
         let mut protocol = find_protocol(&parts.headers);
         let mut action = None;
-        let audit = self.app.audit.get();
-        let record = audit.map(|_| Box::<Record>::default());
-        let outcome =
-            self.run(&mut protocol, parts, body, request_id, &mut action, record.as_deref()).await;
+        let pending = self.app.audit.get().map(|audit| Box::new(audit.begin(request_id)));
+        let record = pending.as_ref().map(|pending| pending.record());
+        let outcome = self.run(&mut protocol, parts, body, request_id, &mut action, record).await;
         let name = action.map_or("unknown", |action| action.name);
         let (code, refused, reply) = match outcome {
             Ok((body, ticket)) => ("OK", false, success(protocol, body, ticket)),
@@ -122,11 +121,8 @@ impl Peer {
                 (row.query_code, error.is_refusal(), failure(protocol, &error, request_id))
             }
         };
-        if let (Some(audit), Some(record)) = (audit, &record) {
-            let permission = action.map(|action| action.permission);
-            let now = SystemClock.wall();
-            let event = Event { record, request_id, permission, refused, outcome: code, now };
-            Box::pin(audit.put(event, self.app.times.request)).await;
+        if let Some(pending) = pending {
+            Box::pin(pending.end(refused, code, self.app.times.request)).await;
         }
         self.app.metrics.observe(name, code, protocol, started.elapsed());
         reply
@@ -153,6 +149,7 @@ impl Peer {
         *found = Some(action);
         let source = self.source(&parts.headers);
         if let Some(record) = record {
+            record.set_permission(action.permission);
             record.set_source(source);
         }
         let service = action.service.name();
@@ -161,7 +158,7 @@ impl Peer {
         if let Some(record) = record {
             record.set_caller(caller.clone());
         }
-        self.app.throttle.admit_key(caller.access_key_id.as_deref())?;
+        self.app.throttle.admit_key(caller.access_key_id.as_deref(), source)?;
         let input = form.map_or_else(|| Input::Json(body), Input::Query);
         let call = Call {
             app: &self.app,
@@ -236,13 +233,17 @@ impl Peer {
             scheme: self.scheme,
             host: host.filter(|host| is_host(host)).unwrap_or(&self.local).into(),
         };
-        if self.is_trusted_proxy { forwarded(&parts.headers, origin) } else { origin }
+        match self.is_trusted_proxy {
+            true => forwarded::origin(&parts.headers, self.app.proxy_headers, origin),
+            false => origin,
+        }
     }
 
     /// Where the client is: the last address in the chain that is none of our proxies'.
     fn source(&self, headers: &HeaderMap) -> IpAddr {
         match self.is_trusted_proxy {
-            true => forwarded_for(headers, &self.app.trusted_proxies).unwrap_or(self.remote),
+            true => forwarded::source(headers, self.app.proxy_headers, &self.app.trusted_proxies)
+                .unwrap_or(self.remote),
             false => self.remote,
         }
     }
@@ -286,78 +287,6 @@ fn find_protocol(headers: &HeaderMap) -> Protocol {
         }
         () => Protocol::Query,
     }
-}
-
-/// What a proxy says about how the client reached it: `Forwarded` (RFC 7239) or the older headers.
-/// The first of several proxies is the one the client saw.
-fn forwarded(headers: &HeaderMap, direct: Origin) -> Origin {
-    let first = |name: &'static str| {
-        let value = text_header(headers, name)?.split(',').next()?.trim();
-        (!value.is_empty()).then_some(value)
-    };
-    let parameter = |name: &str| {
-        first("forwarded")?.split(';').find_map(|pair| {
-            let (key, value) = pair.split_once('=')?;
-            key.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
-        })
-    };
-    Origin {
-        scheme: parameter("proto")
-            .or_else(|| first("x-forwarded-proto"))
-            .and_then(|scheme| ["http", "https"].into_iter().find(|known| *known == scheme))
-            .unwrap_or(direct.scheme),
-        host: parameter("host")
-            .or_else(|| first("x-forwarded-host"))
-            .filter(|host| is_host(host))
-            .map_or(direct.host, String::from),
-    }
-}
-
-/// From whom a chain of proxies has a request, each of which has added whom it had it from: so the
-/// last that we do not trust is the client, and what stands before it is what the client says.
-fn forwarded_for(headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
-    let hops = |name: &'static str| {
-        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(str::trim).collect::<Vec<_>>()
-    };
-    let parameter = |hop: &'_ str| {
-        hop.split(';').find_map(|pair| {
-            let (key, value) = pair.split_once('=')?;
-            key.trim().eq_ignore_ascii_case("for").then(|| value.trim().trim_matches('"').into())
-        })
-    };
-    let chain: Vec<Option<String>> = match headers.contains_key("forwarded") {
-        true => hops("forwarded").into_iter().map(parameter).collect(),
-        false => hops("x-forwarded-for").into_iter().map(|hop| Some(hop.into())).collect(),
-    };
-    let mut nearest = None;
-    for hop in chain.into_iter().rev() {
-        // An address with or without a port; a proxy may also hide it.
-        let Some(address) = hop.as_deref().and_then(address) else { break };
-        nearest = Some(address);
-        if !is_trusted(trusted, address) {
-            break;
-        }
-    }
-    nearest
-}
-
-fn address(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    let address = bare.parse::<IpAddr>();
-    let address = address.or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
-    address.ok().map(|address| address.to_canonical())
-}
-
-pub(super) fn is_trusted(networks: &[IpNet], address: IpAddr) -> bool {
-    networks.iter().any(|network| network.contains(&address))
-}
-
-/// Whether this can stand in a URL as the name of a host, with or without a port. Whatever else a
-/// client calls us goes into no URL.
-fn is_host(text: &str) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
-    !text.is_empty() && text.chars().all(legal)
 }
 
 /// A panic while an action runs is this request's misfortune, not the connection's.
@@ -431,7 +360,8 @@ impl AsRef<[u8]> for Charged {
     }
 }
 
-fn text_header(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
+/// The first header of a name, if it is text.
+pub(super) fn text_header(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -454,80 +384,17 @@ fn log(error: &Error, action: &str, request_id: &str) {
 mod tests {
     use super::*;
 
-    fn parts(uri: &str, headers: &[(&'static str, &str)]) -> Parts {
-        let mut request = Request::builder().uri(uri);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        request.body(()).unwrap().into_parts().0
-    }
-
-    #[test]
-    fn a_proxy_says_how_it_was_reached() {
-        let origin = |headers: &[(&'static str, &str)]| {
-            let parts = parts("/", headers);
-            let direct = Origin { scheme: "http", host: "10.0.0.1:9324".into() };
-            let Origin { scheme, host } = forwarded(&parts.headers, direct);
-            format!("{scheme}://{host}")
-        };
-        assert_eq!(origin(&[]), "http://10.0.0.1:9324");
-        assert_eq!(
-            origin(&[("x-forwarded-proto", "https"), ("x-forwarded-host", "sqs.example, inner")]),
-            "https://sqs.example"
-        );
-        assert_eq!(
-            origin(&[("forwarded", "for=1.2.3.4;Proto=https;host=\"sqs.example:8443\", for=x")]),
-            "https://sqs.example:8443"
-        );
-        assert_eq!(
-            origin(&[("forwarded", "host=\"[2001:db8::1]:80\"")]),
-            "http://[2001:db8::1]:80"
-        );
-        for (name, odd) in [
-            ("x-forwarded-proto", "javascript"),
-            ("x-forwarded-host", "you@evil.example"),
-            ("x-forwarded-host", "evil.example/path"),
-            ("x-forwarded-host", ","),
-            ("forwarded", "host=\"a b\""),
-            ("forwarded", "host;proto"),
-        ] {
-            assert_eq!(origin(&[(name, odd)]), "http://10.0.0.1:9324", "{name}: {odd}");
-        }
-    }
-
     #[test]
     fn conditions_see_no_more_of_a_header_than_they_can_afford() {
-        let seen = |agent: &str| user_agent(&parts("/", &[("user-agent", agent)]).headers).unwrap();
+        let seen = |agent: &str| {
+            let headers = HeaderMap::from_iter([(header::USER_AGENT, agent.parse().unwrap())]);
+            user_agent(&headers).unwrap()
+        };
         assert_eq!(&*seen("curl/8"), "curl/8");
         let long = "x".repeat(limits::CONDITION_BYTES_MAX);
         assert_eq!(*seen(&long), long);
         assert_eq!(*seen(&format!("{long}y")), long);
         assert_eq!(user_agent(&HeaderMap::new()), None);
-    }
-
-    #[test]
-    fn the_client_is_whom_the_first_trusted_proxy_saw() {
-        let trusted = ["10.0.0.0/8".parse().unwrap()];
-        let client = |headers: &[(&'static str, &str)]| {
-            let found = forwarded_for(&parts("/", headers).headers, &trusted);
-            found.map_or_else(String::new, |address| address.to_string())
-        };
-        for (headers, expected) in [
-            (&[][..], ""),
-            (&[("x-forwarded-for", "192.0.2.7")], "192.0.2.7"),
-            // What a client claims stands before what the proxies saw.
-            (&[("x-forwarded-for", "127.0.0.1, 192.0.2.7, 10.1.1.1")], "192.0.2.7"),
-            (&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-for", "192.0.2.7")], "192.0.2.7"),
-            (&[("x-forwarded-for", "10.2.2.2,10.1.1.1")], "10.2.2.2"),
-            (&[("x-forwarded-for", "192.0.2.7:4711")], "192.0.2.7"),
-            (&[("x-forwarded-for", "[2001:db8::1]:80")], "2001:db8::1"),
-            (&[("x-forwarded-for", "1.1.1.1, unknown")], ""),
-            (&[("x-forwarded-for", "::ffff:192.0.2.7")], "192.0.2.7"),
-            (&[("forwarded", "for=1.1.1.1, for=\"[2001:db8::1]\";proto=https")], "2001:db8::1"),
-            (&[("forwarded", "proto=https"), ("x-forwarded-for", "1.1.1.1")], ""),
-        ] {
-            assert_eq!(client(headers), expected, "{headers:?}");
-        }
     }
 
     #[tokio::test]

@@ -3,12 +3,14 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::Instant;
 
+use crate::api::connections::client_of;
 use crate::config::transport::Rate;
 use crate::error::Error;
 use crate::shard::handle::QueueInfo;
@@ -26,9 +28,14 @@ impl Throttle {
         Throttle { keys: per_key.map(Buckets::new), queues: per_queue.map(Buckets::new) }
     }
 
-    /// Counts a request of an access key; those without one count together.
-    pub fn admit_key(&self, access_key_id: Option<&str>) -> Result<(), Error> {
-        admit(self.keys.as_ref(), access_key_id, "access key")
+    /// Counts a request of an access key. Those without one count by where they are from: a stranger
+    /// must not use up what others need to get a key.
+    pub fn admit_key(&self, access_key_id: Option<&str>, source: IpAddr) -> Result<(), Error> {
+        let keys = self.keys.as_ref();
+        match access_key_id {
+            Some(id) => admit(keys, id, "access key"),
+            None => admit(keys, client_of(source), "access key"),
+        }
     }
 
     /// Counts a request that names a queue.
@@ -137,6 +144,18 @@ mod tests {
         let now = Instant::now();
         assert_eq!(taken(&buckets, "a", now), 3);
         assert_eq!(taken(&buckets, "b", now), 3);
+    }
+
+    #[test]
+    fn who_has_no_key_has_the_bucket_of_their_address() {
+        let throttle = Throttle::new(Some(Rate { per_second: 1, burst: 1 }), None);
+        let admits = |key, source: &str| throttle.admit_key(key, source.parse().unwrap()).is_ok();
+        assert!(admits(None, "10.0.0.1") && !admits(None, "10.0.0.1"));
+        assert!(!admits(None, "::ffff:10.0.0.1"));
+        assert!(admits(None, "10.0.0.2") && admits(Some("AKIA"), "10.0.0.1"));
+        assert!(!admits(Some("AKIA"), "10.0.0.3"), "a key is the same from everywhere");
+        // A single machine has a network of IPv6 to itself.
+        assert!(admits(None, "2001:db8::1") && !admits(None, "2001:db8::2"));
     }
 
     #[test]

@@ -40,7 +40,10 @@ impl RotatingFile {
 
     fn rotate(&mut self) -> io::Result<()> {
         self.file.flush()?;
-        for n in (0..self.older_max).rev() {
+        // It is not there where a try before this one could not open the next, or where somebody has
+        // taken it away: then nothing has to make room.
+        let older = if self.path.try_exists()? { self.older_max } else { 0 };
+        for n in (0..older).rev() {
             match fs::rename(self.older(n), self.older(n + 1)) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 done => done?,
@@ -87,5 +90,22 @@ mod tests {
         assert_eq!(read("audit.log.1"), "five and six\n");
         assert_eq!(read("audit.log.2"), "four\n");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn older_files_make_room_for_a_full_one_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.log");
+        let mut file = RotatingFile::open(path.clone(), 1, 2).unwrap();
+        for line in ["one\n", "two\n", "three\n"] {
+            file.write(line.as_bytes()).unwrap();
+        }
+        file.flush().unwrap();
+        fs::rename(&path, folder.path().join("away")).unwrap();
+        file.write(b"four\n").unwrap();
+        file.flush().unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(read("audit.log"), "four\n");
+        assert_eq!((&*read("audit.log.1"), &*read("audit.log.2")), ("two\n", "one\n"));
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Lines about management actions and refused requests are waited for where the writer does not keep
 //! up, before the request is answered; lines about actions on messages are then left out, and
-//! counted. A line that cannot be written is counted and said in the server's log.
+//! counted. So is that of a client who went away, for whom nobody can wait. A line that cannot be
+//! written is counted and said in the server's log.
 
 mod file;
 
@@ -22,11 +23,15 @@ use tokio::time::timeout;
 
 use self::file::RotatingFile;
 use crate::config::audit::{AuditOptions, AuditTarget};
+use crate::env::{Clock, SystemClock};
 use crate::model::caller::{Caller, Identity};
 use crate::model::policy::actions::Permission;
 
 /// Lines that may wait for the writer.
 const LINES_WAITING_MAX: usize = 1024;
+
+/// The outcome of a request whose client went away before there was one.
+const ABANDONED: &str = "Abandoned";
 
 /// The way to the writer.
 pub struct Audit {
@@ -50,9 +55,19 @@ enum Message {
     End,
 }
 
+/// A request in progress. Whatever becomes of it, it is put on record, if it is one of those that
+/// are: whoever goes away does not take along what has been done.
+pub struct Pending<'a> {
+    audit: &'a Audit,
+    request_id: &'a str,
+    record: Record,
+    is_on_record: bool,
+}
+
 /// What is known of one request.
 #[derive(Default)]
 pub struct Record {
+    permission: OnceLock<Permission>,
     source: OnceLock<IpAddr>,
     caller: OnceLock<Arc<Caller>>,
     /// Guards what was asked for; held to look or to set, never while anything is waited for.
@@ -93,27 +108,58 @@ struct Line<'a> {
     statement: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
-    /// What the request was answered with: `OK`, or the code of an error.
+    /// What the request was answered with: `OK`, or the code of an error; or that nobody was there any
+    /// more to answer.
     outcome: &'a str,
 }
 
-/// One request, answered.
-pub struct Event<'a> {
-    /// What is known of it.
-    pub record: &'a Record,
-    /// Its id.
-    pub request_id: &'a str,
-    /// What its action needs; `None` where there is no such action.
-    pub permission: Option<Permission>,
+/// One request, over.
+struct Event<'a> {
+    record: &'a Record,
+    request_id: &'a str,
     /// It was refused for who made it or for what they may do.
-    pub refused: bool,
+    refused: bool,
     /// `OK`, or the code of the error.
-    pub outcome: &'a str,
+    outcome: &'a str,
     /// When, since 1970.
-    pub now: Duration,
+    now: Duration,
+}
+
+impl Pending<'_> {
+    /// What is known of the request.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The request is about to be answered: with `outcome`, which is `OK` or the code of an error, and
+    /// refused for who made it or for what they may do or not.
+    /// It waits for the writer for no longer than `time_max`.
+    pub async fn end(mut self, refused: bool, outcome: &str, time_max: Duration) {
+        let Pending { audit, request_id, ref record, .. } = self;
+        let now = SystemClock.wall();
+        audit.put(Event { record, request_id, refused, outcome, now }, time_max).await;
+        self.is_on_record = true;
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if self.is_on_record {
+            return;
+        }
+        let Pending { audit, request_id, record, .. } = self;
+        let now = SystemClock.wall();
+        audit.put_now(&Event { record, request_id, refused: false, outcome: ABANDONED, now });
+    }
 }
 
 impl Record {
+    /// What the action needs; nothing is set where there is no such action.
+    pub fn set_permission(&self, permission: Permission) {
+        // One request is one action.
+        let _ = self.permission.set(permission);
+    }
+
     /// Where the request is from.
     pub fn set_source(&self, source: IpAddr) {
         // It is from one place.
@@ -191,26 +237,32 @@ impl Audit {
         Ok(Audit { to_writer, data_actions, lost, writer: Mutex::new(Some(writer)) })
     }
 
-    /// Puts a request on record, if it is one of those that are. Waits for no longer than
-    /// `time_max`, after which the line counts as lost.
-    pub async fn put(&self, event: Event<'_>, time_max: Duration) {
-        let is_data = event.permission.is_some_and(|permission| permission.is_of_data());
-        let is_management = event.permission.is_some() && !is_data;
-        let is_refused = event.refused || event.record.refusal().is_some();
-        let must_be = is_refused || is_management;
-        let may_be = is_data && self.data_actions;
-        if !must_be && !may_be {
-            return;
+    /// A request begins.
+    pub fn begin<'a>(&'a self, request_id: &'a str) -> Pending<'a> {
+        Pending { audit: self, request_id, record: Record::default(), is_on_record: false }
+    }
+
+    /// Puts a request on record, if it is one of those that are. Waits for no longer than `time_max`,
+    /// after which the line counts as lost.
+    async fn put(&self, event: Event<'_>, time_max: Duration) {
+        if !must_be(&event) {
+            return self.put_now(&event);
         }
         let Some(line) = line(&event) else { return };
-        let sent = match must_be {
-            true => {
-                let sent = timeout(time_max, self.to_writer.send(Message::Line(line))).await;
-                sent.is_ok_and(|sent| sent.is_ok())
-            }
-            false => self.to_writer.try_send(Message::Line(line)).is_ok(),
-        };
-        if !sent {
+        let sent = timeout(time_max, self.to_writer.send(Message::Line(line))).await;
+        if !sent.is_ok_and(|sent| sent.is_ok()) {
+            self.lost.inc();
+        }
+    }
+
+    /// The same, without waiting for the writer.
+    fn put_now(&self, event: &Event<'_>) {
+        let may_be = self.data_actions && event.record.permission.get().is_some();
+        if !may_be && !must_be(event) {
+            return;
+        }
+        let Some(line) = line(event) else { return };
+        if self.to_writer.try_send(Message::Line(line)).is_err() {
             self.lost.inc();
         }
     }
@@ -224,6 +276,13 @@ impl Audit {
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         }
     }
+}
+
+/// Whether it is a management action, or refused.
+fn must_be(event: &Event<'_>) -> bool {
+    event.refused
+        || event.record.refusal().is_some()
+        || event.record.permission.get().is_some_and(|permission| !permission.is_of_data())
 }
 
 fn line(event: &Event<'_>) -> Option<Vec<u8>> {
@@ -244,7 +303,7 @@ fn line(event: &Event<'_>) -> Option<Vec<u8>> {
         }),
         access_key_id: caller.and_then(|caller| caller.access_key_id.as_deref()),
         source_address: event.record.source.get().copied(),
-        action: match (asked, event.permission) {
+        action: match (asked, event.record.permission.get()) {
             (Some(asked), _) => asked.action.clone(),
             (None, Some(permission)) => permission.to_string(),
             (None, None) => "unknown".into(),

@@ -12,21 +12,21 @@ fn read(path: &std::path::Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn event<'a>(record: &'a Record, permission: Permission, refused: bool) -> Event<'a> {
+fn event(record: &Record, refused: bool) -> Event<'_> {
     Event {
         record,
         request_id: "id",
-        permission: Some(permission),
         refused,
         outcome: if refused { "AccessDenied" } else { "OK" },
         now: Duration::from_millis(1_767_225_600_250),
     }
 }
 
-fn record() -> Record {
+fn record(action: &str) -> Record {
     let record = Record::default();
     let account = AccountId::parse("111111111111").unwrap();
     let caller = Caller { access_key_id: Some("AKIA".into()), ..Caller::root(account) };
+    record.set_permission(Permission::sqs(action));
     record.set_source([10, 0, 0, 1].into());
     record.set_caller(Arc::new(caller));
     record
@@ -43,24 +43,24 @@ async fn a_line_says_who_did_what_by_what_right() {
     let path = folder.path().join("audit.log");
     let sink = Sink::File(RotatingFile::open(path.clone(), 1 << 20, 1).unwrap());
     let audit = Audit::start(sink, false, Counter::default()).unwrap();
-    let send = Permission::sqs("SendMessage");
-    let delete = Permission::sqs("DeleteQueue");
 
-    let allowed = record();
+    let allowed = record("DeleteQueue");
     allowed.note(note("sqs:DeleteQueue", false));
-    audit.put(event(&allowed, delete, false), LONG).await;
-    let refused = record();
+    audit.put(event(&allowed, false), LONG).await;
+    let refused = record("SendMessage");
     refused.note(note("sqs:ReceiveMessage", false));
     refused.note(note("sqs:SendMessage", true));
-    audit.put(event(&refused, send, true), LONG).await;
-    audit.put(event(&Record::default(), delete, false), LONG).await;
+    audit.put(event(&refused, true), LONG).await;
+    let wrong = Record::default();
+    wrong.set_permission(Permission::sqs("DeleteQueue"));
+    audit.put(event(&wrong, false), LONG).await;
     // The action itself refused, and what it answered does not say so.
-    let hidden = record();
+    let hidden = record("SendMessage");
     hidden.note(Note { by: Some("x".into()), ..note("stanchion:DeleteAccessKey", false) });
     hidden.refuse("another account's");
-    audit.put(event(&hidden, send, false), LONG).await;
+    audit.put(event(&hidden, false), LONG).await;
     // Not asked for.
-    audit.put(event(&allowed, send, false), LONG).await;
+    audit.put(event(&record("SendMessage"), false), LONG).await;
     audit.close().await;
 
     let common = json!({
@@ -92,7 +92,7 @@ async fn actions_on_messages_are_on_record_where_they_shall_be() {
     let path = folder.path().join("audit.log");
     let sink = Sink::File(RotatingFile::open(path.clone(), 1 << 20, 1).unwrap());
     let audit = Audit::start(sink, true, Counter::default()).unwrap();
-    audit.put(event(&record(), Permission::sqs("SendMessage"), false), LONG).await;
+    audit.put(event(&record("SendMessage"), false), LONG).await;
     audit.close().await;
     assert_eq!(read(&path).len(), 1);
 }
@@ -107,8 +107,38 @@ async fn what_cannot_be_written_is_counted() {
     let lost = Counter::default();
     let audit = Audit::start(sink, false, lost.clone()).unwrap();
     for _ in 0..3 {
-        audit.put(event(&record(), Permission::sqs("DeleteQueue"), false), LONG).await;
+        audit.put(event(&record("DeleteQueue"), false), LONG).await;
     }
     audit.close().await;
     assert_eq!((read(&path).len(), lost.get()), (1, 2));
+}
+
+#[tokio::test]
+async fn who_goes_away_is_on_record_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.log");
+    let sink = Sink::File(RotatingFile::open(path.clone(), 1 << 20, 1).unwrap());
+    let audit = Audit::start(sink, false, Counter::default()).unwrap();
+    let begin = |action: &str| {
+        let pending = audit.begin("id");
+        pending.record().set_permission(Permission::sqs(action));
+        pending
+    };
+    let gone = begin("DeleteQueue");
+    gone.record().note(note("sqs:DeleteQueue", false));
+    drop(gone);
+    // Not asked for; no action at all; and one that was answered.
+    drop(begin("SendMessage"));
+    drop(audit.begin("id"));
+    begin("CreateQueue").end(false, "OK", LONG).await;
+    audit.close().await;
+    let lines = read(&path);
+    let outcomes: Vec<_> = lines.iter().map(|line| (&line["action"], &line["outcome"])).collect();
+    assert_eq!(
+        outcomes,
+        [
+            (&json!("sqs:DeleteQueue"), &json!("Abandoned")),
+            (&json!("sqs:CreateQueue"), &json!("OK")),
+        ]
+    );
 }

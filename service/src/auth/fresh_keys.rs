@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,10 @@ use crate::env;
 
 /// How long a fetch may take, and a request wait for one.
 const FETCH_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Requests that may wait for a fetch at once. Anybody can name a key that nobody knows: they must not
+/// fill the server with those who wait for it.
+const WAITING_MAX: usize = 64;
 
 /// Where an issuer's keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct FreshKeys {
     keys: ArcSwapOption<KeySet>,
     /// Somebody misses a key.
     missed: Notify,
+    /// Places for those who wait.
+    waiting: Semaphore,
     attempts: watch::Sender<Attempts>,
 }
 
@@ -91,6 +97,7 @@ impl FreshKeys {
             pace,
             keys: ArcSwapOption::empty(),
             missed: Notify::new(),
+            waiting: Semaphore::new(WAITING_MAX),
             attempts: watch::Sender::default(),
         }
     }
@@ -141,7 +148,7 @@ impl FreshKeys {
     }
 
     /// The key that a token names. Where there is none it may be new: then the keys are read again,
-    /// unless they just were, and this waits for it, though not for long.
+    /// unless they just were, and this waits for it, though not for long, and not with too many others.
     pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<DecodingKey, NoKey> {
         let mut attempts = self.attempts.subscribe();
         let before = *attempts.borrow_and_update();
@@ -150,6 +157,7 @@ impl FreshKeys {
             found => return found,
         }
         self.missed.notify_one();
+        let Ok(_place) = self.waiting.try_acquire() else { return self.look_up(id, algorithm) };
         let another = attempts.wait_for(|now| now.made > before.made);
         // Who has waited too long takes what there is.
         drop(timeout(FETCH_TIME_MAX, another).await);
@@ -210,6 +218,35 @@ mod tests {
             assert_eq!(keys.find(Some("rsa"), Algorithm::RS256).await.unwrap_err(), NoKey::Unknown);
         }
         assert_eq!(keys.attempts.borrow().made, 1);
+    }
+
+    #[tokio::test]
+    async fn no_more_than_so_many_wait_for_keys() {
+        // Nobody reads them.
+        let keys = FreshKeys::new(KeySource::File("/nowhere".into()));
+        let find = || Box::pin(keys.find(Some("rsa"), Algorithm::RS256));
+        let mut waiting = Vec::new();
+        for _ in 0..WAITING_MAX {
+            let mut one = find();
+            tokio::select! {
+                biased;
+                found = &mut one => panic!("it did not wait: {found:?}"),
+                () = std::future::ready(()) => waiting.push(one),
+            }
+        }
+        let found = tokio::select! {
+            biased;
+            found = find() => found,
+            () = std::future::ready(()) => panic!("it waits"),
+        };
+        assert_eq!(found.unwrap_err(), NoKey::NotRead);
+        // Whoever goes makes room.
+        drop(waiting.pop());
+        tokio::select! {
+            biased;
+            found = find() => panic!("it did not wait: {found:?}"),
+            () = std::future::ready(()) => {}
+        }
     }
 
     #[tokio::test]

@@ -116,10 +116,14 @@ pub struct Config {
     #[arg(long, value_name = "URL", value_parser = parse_public_url)]
     pub public_url: Option<String>,
 
-    /// Believes Forwarded and X-Forwarded-Proto/-Host/-For headers of peers in this network, such as
-    /// 10.0.0.0/8; may be repeated
+    /// Believes peers in this network, such as 10.0.0.0/8, what they say about how and from where
+    /// their clients came; may be repeated
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = parse_network)]
     pub trust_proxy: Vec<IpNet>,
+
+    /// In which headers the peers of --trust-proxy say it. The others are the client's own words
+    #[arg(long, value_name = "HEADERS", default_value = "x-forwarded")]
+    pub proxy_headers: ProxyHeaders,
 
     /// The account that owns the queues
     #[arg(long, value_name = "ID", default_value = "000000000000", value_parser = parse_account)]
@@ -233,6 +237,15 @@ impl fmt::Display for Durability {
             Durability::Memory => "memory",
         })
     }
+}
+
+/// Which headers a proxy writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProxyHeaders {
+    /// X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host, as most proxies do
+    XForwarded,
+    /// Forwarded (RFC 7239)
+    Forwarded,
 }
 
 /// Which limits are kept.

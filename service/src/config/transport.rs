@@ -68,8 +68,8 @@ pub struct TransportConfig {
         value_parser = RangedU64ValueParser::<u64>::new().range(1..=86_400))]
     pub max_request_seconds: u64,
 
-    /// Answers RequestThrottled to an access key that asks more often than this on average
-    /// [default: no limit]
+    /// Answers RequestThrottled to an access key that asks more often than this on average; requests
+    /// without one count by their address [default: no limit]
     #[arg(long, value_name = "N", value_parser = RangedU64ValueParser::<u32>::new().range(1..))]
     pub requests_per_second_per_key: Option<u32>,
 
