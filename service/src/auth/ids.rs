@@ -1,30 +1,23 @@
-//! Ids as those of IAM look: a prefix that says of what kind they are, and letters and digits.
+//! The ids of sessions and roles.
 
 use sha2::{Digest, Sha256};
 
 use crate::env;
 use crate::model::queue::AccountId;
-
-/// What AWS writes its ids in.
-const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+use crate::model::user::iam_id;
 
 /// How the access keys of sessions begin.
 pub const SESSION_KEY_PREFIX: &str = "ASIA";
 
 /// A new access key id of a session: 20 characters.
 pub fn session_key_id() -> String {
-    SESSION_KEY_PREFIX.to_owned() + &letters(&env::os_random::<16>())
+    iam_id(SESSION_KEY_PREFIX, &env::os_random::<16>())
 }
 
 /// The id of a role: 21 characters, the same on every node and after every start.
 pub fn role_id(account: &AccountId, name: &str) -> String {
     let digest = Sha256::digest(["role", account.as_str(), name].join("/"));
-    "AROA".to_owned() + &letters(&digest[..17])
-}
-
-/// One of each byte.
-fn letters(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
+    iam_id("AROA", &digest[..17])
 }
 
 #[cfg(test)]

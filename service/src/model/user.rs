@@ -55,6 +55,13 @@ fn is_name(text: &str, bytes_max: usize) -> bool {
     !text.is_empty() && text.len() <= bytes_max && text.bytes().all(legal)
 }
 
+/// An id as IAM's look: a prefix that says of what kind it is, and a letter or digit for each byte.
+pub fn iam_id(prefix: &str, bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let letters = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)]));
+    prefix.chars().chain(letters).collect()
+}
+
 /// A user's name and whose user it is: unique on a server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey {

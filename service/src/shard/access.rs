@@ -13,7 +13,7 @@ use crate::env::os_random;
 use crate::error::Error;
 use crate::model::caller::Secret;
 use crate::model::queue::Slot;
-use crate::model::user::{AccessKey, Owner, Policies};
+use crate::model::user::{AccessKey, Owner, Policies, iam_id};
 
 impl Shards {
     /// The users and access keys there are.
@@ -30,7 +30,7 @@ impl Shards {
     ) -> Result<Arc<AccessKey>, Error> {
         self.needs(Room::Ample)?;
         // 80 random bits: no id is ever given twice.
-        let id: Arc<str> = unique_id::<16>("AKIA").into();
+        let id: Arc<str> = iam_id("AKIA", &os_random::<16>()).into();
         // 30 bytes make 40 characters, as AWS' secrets have.
         let secret = STANDARD.encode(os_random::<30>());
         let sealed = self.inner.keyring.seal(&purpose(&id), secret.as_bytes()).into();
@@ -39,7 +39,7 @@ impl Shards {
             secret: Secret(secret.into()),
             sealed,
             owner,
-            user_id: unique_id::<17>("AIDA"),
+            user_id: iam_id("AIDA", &os_random::<17>()),
             policies,
         })))
         .await?;
@@ -70,11 +70,4 @@ impl Shards {
         self.needs(Room::Short)?;
         self.ask(Slot(0), |reply| Request::Access { change, reply }).await
     }
-}
-
-/// A prefix and `N` characters that nobody can guess, of the 32 that AWS' ids are made of.
-fn unique_id<const N: usize>(prefix: &str) -> String {
-    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let letters = os_random::<N>().map(|byte| char::from(ALPHABET[usize::from(byte & 31)]));
-    prefix.chars().chain(letters).collect()
 }
