@@ -1,6 +1,6 @@
 //! The side that asks.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{
@@ -25,8 +25,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// A reply that was received by an answer that got lost comes again soon, while somebody waits for it.
 const REPLY_VISIBILITY_S: u64 = 3;
 
-/// How long the service keeps a message at least. Source: facts sheet, 3.1.
-const RETENTION_MIN_S: u64 = 60;
+/// How long the service keeps a message, and Stanchion a queue that nobody uses, in seconds. Source:
+/// facts sheet, 3.1.
+const KEPT_S: RangeInclusive<u64> = 60..=14 * 24 * 60 * 60;
 
 /// Sends requests to one queue and waits for their replies. Cheap to clone; all clones share a reply
 /// queue.
@@ -114,10 +115,10 @@ impl RequesterBuilder {
     }
 
     /// After how long Stanchion deletes a reply queue that nobody polls any more, in whole seconds,
-    /// at least 60 and by default 300.
+    /// from a minute to 14 days and by default 5 minutes.
     #[must_use]
     pub fn idle_expiry(mut self, expiry: Duration) -> Self {
-        self.idle_expiry = expiry.max(Duration::from_secs(60));
+        self.idle_expiry = expiry;
         self
     }
 
@@ -173,12 +174,12 @@ impl RequesterBuilder {
 
     /// The reply queue as it can be made again, and its URL.
     async fn make_reply_queue(&self) -> Result<(CreateQueue, String), Error> {
-        let retention = self.timeout.as_secs().max(RETENTION_MIN_S);
+        let legal = |time: Duration| time.as_secs().clamp(*KEPT_S.start(), *KEPT_S.end());
         let lasting = CreateQueue::new(format!("{}-{}", self.reply_queue_prefix, Uuid::new_v4()))
-            .attribute("MessageRetentionPeriod", retention)
+            .attribute("MessageRetentionPeriod", legal(self.timeout))
             .attribute("VisibilityTimeout", REPLY_VISIBILITY_S);
         if !self.client.is_amazon() {
-            let expiring = lasting.clone().attribute(EXPIRE_AFTER_IDLE, self.idle_expiry.as_secs());
+            let expiring = lasting.clone().attribute(EXPIRE_AFTER_IDLE, legal(self.idle_expiry));
             match self.client.create_queue(expiring.clone()).await {
                 Err(error) if error.code() == Some("InvalidAttributeName") => {}
                 Err(error) => return Err(error),
