@@ -21,7 +21,6 @@ mod readme;
 mod redrive;
 mod sdk_client;
 mod sdk_functions;
-mod sdk_functions;
 mod sdk_producer;
 mod sdk_worker;
 mod server;

@@ -219,7 +219,7 @@ async fn measure(
         fifo: queue.ends_with(".fifo"),
         batch: match bench.scenario {
             Scenario::LongPoll => 1,
-            _ => bench.batch.into(),
+            _ => bench.batch,
         },
         // The number and the time of the send have to fit.
         filler: "x".repeat(usize::try_from(bench.size).unwrap_or(0).saturating_sub(HEADER)),
@@ -287,7 +287,8 @@ async fn measure(
             _ => output.note(&format!("{errors} requests failed, such as: {failure}")),
         }
     }
-    let ledger = shared.ledger();
+    // A copy: nobody waits for it while this waits for the server.
+    let ledger = shared.ledger().clone();
     let received = match bench.scenario {
         Scenario::Send => 0,
         _ => ledger.received,

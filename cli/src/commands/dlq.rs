@@ -39,7 +39,7 @@ Examples:
         /// Only queues whose names begin so
         prefix: Option<String>,
     },
-    Show(Show),
+    Show(Box<Show>),
 }
 
 /// Show what kinds of messages are in a dead-letter queue, and what they died of
@@ -115,7 +115,7 @@ pub(crate) async fn run(
             };
             output.list(&found, "No queue sends its dead letters anywhere.")
         }
-        DlqCommand::Show(show) => self::show(&target, show, output).await,
+        DlqCommand::Show(show) => self::show(&target, *show, output).await,
     }
 }
 

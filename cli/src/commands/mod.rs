@@ -40,7 +40,6 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Bench(bench) => bench::run(bench, &cli.global, output).await,
         Command::Consume(consume) => consume::run(consume, &cli.global, output).await,
         Command::Top(top) => top::run(top, &cli.global).await,
-        Command::Import(import) => send::import(import, &cli.global, output).await,
         Command::Server(command) => server::run(command, &cli.global, output).await,
         Command::Key(command) => key::run(command, &cli.global, output).await,
         Command::User(command) => user::run(command, &cli.global, output).await,

@@ -205,7 +205,7 @@ mod tests {
             said(&[orders.clone(), dead.clone()], &[]),
             ["orders settings", "dead settings"]
         );
-        assert_eq!(said(&[orders.clone()], &[dead]), ["orders settings"]);
+        assert_eq!(said(std::slice::from_ref(&orders), &[dead]), ["orders settings"]);
         // Where everything is kept as long as possible, dead letters cannot be kept longer.
         let long = |name| Queue { retention_seconds: Some(1_209_600), ..queue(name) };
         let orders = Queue { retention_seconds: Some(1_209_600), ..orders };
