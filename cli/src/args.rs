@@ -70,6 +70,9 @@ pub(crate) enum Command {
     Dlq(commands::dlq::DlqCommand),
     Redrive(commands::redrive::Redrive),
     Consume(commands::consume::Consume),
+    /// Functions written for AWS Lambda, as workers of a queue
+    #[command(subcommand)]
+    Function(commands::function::FunctionCommand),
     Bench(commands::bench::Bench),
     Top(commands::top::Top),
     /// The server: how it is, copies, its clock

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use stanchion_sdk::functions::StartError;
 use stanchion_sdk::{BuildError, Error};
 
 use crate::output::Output;
@@ -132,6 +133,15 @@ pub(crate) fn is_unknown_action(error: &Error) -> bool {
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Failure {
         Failure::Usage(error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Failure {
+        match error {
+            StartError::Queue(error) => error.into(),
+            other => Failure::Usage(other.to_string()),
+        }
     }
 }
 

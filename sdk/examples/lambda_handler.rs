@@ -6,10 +6,14 @@
 
 use std::io::Write as _;
 
-use stanchion_sdk::{Message, lambda};
+use stanchion_sdk::lambda;
+use stanchion_sdk::worker::{BoxError, Delivery, Outcome};
 
-async fn handle(message: Message) -> Result<(), std::io::Error> {
-    writeln!(std::io::stdout(), "{}: {}", message.message_id, message.body)
+/// `Worker::builder(client).queue("orders").handler(handle)` takes the same function.
+async fn handle(delivery: Delivery) -> Result<Outcome, BoxError> {
+    let message = &delivery.message;
+    writeln!(std::io::stdout(), "{}: {}", message.message_id, message.body)?;
+    Ok(Outcome::Done)
 }
 
 #[tokio::main]

@@ -23,6 +23,7 @@ use futures_util::{StreamExt as _, stream};
 use lambda_runtime::{LambdaEvent, service_fn};
 
 use crate::message::{Message, MessageAttribute};
+use crate::worker::{Delivery, Outcome};
 
 pub use lambda_runtime::Error;
 
@@ -40,6 +41,21 @@ pub trait Verdict {
 impl Verdict for () {
     fn is_done(&self) -> bool {
         true
+    }
+}
+
+/// A worker's outcome: Lambda deletes what is done, and everything else comes again. It knows neither a
+/// delay nor a dead-letter queue of the handler's choice.
+impl Verdict for Outcome {
+    fn is_done(&self) -> bool {
+        *self == Outcome::Done
+    }
+}
+
+/// What a worker's handler takes; here it does not know its queue, which is empty.
+impl From<Message> for Delivery {
+    fn from(message: Message) -> Delivery {
+        Delivery::new("", message)
     }
 }
 

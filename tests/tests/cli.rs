@@ -6,6 +6,7 @@ mod context;
 mod dead_letters;
 mod doctor;
 mod failures;
+mod function;
 mod messages;
 mod queue;
 mod server;

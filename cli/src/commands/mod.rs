@@ -6,6 +6,7 @@ pub(crate) mod context;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod function;
 pub(crate) mod key;
 pub(crate) mod peek;
 pub(crate) mod queue;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<(), Failure> {
         Command::Import(import) => send::import(import, &cli.global, output).await,
         Command::Dlq(command) => dlq::run(command, &cli.global, output).await,
         Command::Redrive(redrive) => redrive::run(redrive, &cli.global, output).await,
+        Command::Function(command) => function::run(command, &cli.global, output).await,
         Command::Bench(bench) => bench::run(bench, &cli.global, output).await,
         Command::Consume(consume) => consume::run(consume, &cli.global, output).await,
         Command::Top(top) => top::run(top, &cli.global).await,
