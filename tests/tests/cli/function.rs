@@ -30,7 +30,7 @@ fn messages_are_handled_until_somebody_interrupts() {
     cli.run_with(&["send", "q", "--lines"], "{\"name\":\"a\"}\n{\"name\":\"b\"}\n").expect_code(0);
     let args = ["function", "run", "--queue", "q", "-j", "2", "-o", "json", "--", FUNCTION];
     let running = cli.command(&args).env("FUNCTION_DIARY", "diary").spawn().expect("it starts");
-    eventually(|| cli.json(&["count", "q"])["total"] == 0);
+    eventually("both are handled", || cli.json(&["count", "q"])["total"] == 0);
     let id = Pid::from_child(&running);
     kill_process(id, Signal::INT).expect("it runs");
     let ended = running.wait_with_output().expect("it ends");
