@@ -300,7 +300,7 @@ fn cut(text: &str, most: usize) -> String {
 /// alike.
 fn shape(body: &str) -> String {
     if let Ok(json) = serde_json::from_str(body) {
-        return shape_of_json(&json, 3);
+        return shape_of_json(&json, 4);
     }
     let mut shape = String::new();
     for c in body.chars().take(4 * KIND_CHARS_MAX) {
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(shape(&json(7)), "{order: {id: number, lines: [{sku: text}]}}");
         assert_eq!(shape(&json(7)), shape(&json(8)));
         assert_eq!(shape("order 17 of 2026"), "order # of #");
-        assert_eq!(shape("[[[[[1]]]]]"), "[[[…]]]");
+        assert_eq!(shape("[[[[[1]]]]]"), "[[[[…]]]]");
     }
 
     #[test]

@@ -305,7 +305,8 @@ impl Screen {
 fn sparkline(depths: &VecDeque<u64>) -> String {
     let most = depths.iter().copied().max().unwrap_or(0).max(1);
     let bar = |depth: &u64| {
-        let level = depth.saturating_mul(BARS.len() as u64 - 1).div_ceil(most);
+        // Wide enough for any depth.
+        let level = (u128::from(*depth) * (BARS.len() as u128 - 1)).div_ceil(most.into());
         BARS[usize::try_from(level).unwrap_or(0).min(BARS.len() - 1)]
     };
     depths.iter().map(bar).collect()
