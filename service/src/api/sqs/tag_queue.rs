@@ -24,12 +24,14 @@ impl Action for TagQueue {
 
     async fn run(self, call: &Call<'_>) -> Result<(), Error> {
         let key = call.queue_key(self.queue_url.as_deref())?;
-        let given = self.tags.filter(|tags| !tags.is_empty());
-        let given = given.ok_or_else(|| Error::missing("Tags"))?;
+        let given = self.tags.unwrap_or_default();
         // Before conditions are held against them.
         let name = key.name.to_string();
         tags::check(&given, &name)?;
         let queue = call.queue_given(self.queue_url.as_deref(), TagsGiven::Pairs(&given))?;
+        if given.is_empty() {
+            return Err(Error::missing("Tags"));
+        }
         // Checked where the queue lives: how many there are in all is known only there.
         let change = Box::new(move |_settings: &mut _, tags: &mut Tags| {
             let mut all = tags.clone();

@@ -37,10 +37,6 @@ pub fn check_keys(keys: &[String], queue: &str) -> Result<(), Error> {
             format!("Too many tags removed from queue {queue}.").into(),
         ));
     }
-    // AWS says of an empty list what it says of an empty key.
-    if keys.is_empty() {
-        return check_key("");
-    }
     keys.iter().try_for_each(|key| check_key(key))
 }
 
@@ -48,10 +44,13 @@ pub fn check_keys(keys: &[String], queue: &str) -> Result<(), Error> {
 fn check_key(key: &str) -> Result<(), Error> {
     match key.chars().count() {
         1..=limits::TAG_KEY_CHARS_MAX => Ok(()),
-        _ => Err(Error::InvalidParameter(
-            "Tag keys must be between 1 and 128 characters in length.".into(),
-        )),
+        _ => Err(key_length()),
     }
+}
+
+/// What AWS says of a key that is too short or too long, and of an empty list of them.
+pub fn key_length() -> Error {
+    Error::InvalidParameter("Tag keys must be between 1 and 128 characters in length.".into())
 }
 
 #[cfg(test)]

@@ -28,6 +28,9 @@ impl Action for UntagQueue {
         // Before conditions are held against them.
         tags::check_keys(&keys, name.as_str())?;
         let queue = call.queue_given(self.queue_url.as_deref(), TagsGiven::Keys(&keys))?;
+        if keys.is_empty() {
+            return Err(tags::key_length());
+        }
         let change = Box::new(move |_settings: &mut _, tags: &mut Tags| {
             tags.retain(|key, _value| !keys.contains(key));
             Ok(())
