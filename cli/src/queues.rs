@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::future::Future;
 
 use stanchion_sdk::actions::queues::ListQueues;
-use stanchion_sdk::{Client, Error};
+use stanchion_sdk::{Attributes, Client, Error, GetQueueAttributes};
 
 use crate::context::Target;
 use crate::failure::Failure;
@@ -20,6 +20,25 @@ pub(crate) fn name_of(queue: &str) -> &str {
 /// Whether the name is a FIFO queue's.
 pub(crate) fn is_fifo(queue: &str) -> bool {
     queue.ends_with(".fifo")
+}
+
+/// Attributes of our own, which `All` does not mean.
+const OWN_ATTRIBUTES: [&str; 3] =
+    ["Stanchion.Paused", "Stanchion.LongDelays", "Stanchion.ExpireAfterIdle"];
+
+/// Everything about a queue, where it is Stanchion's also what it has beyond SQS.
+pub(crate) async fn attributes(client: &Client, queue: &str) -> Result<Attributes, Error> {
+    let mut request = GetQueueAttributes::all(queue);
+    if !client.is_amazon() {
+        request.attribute_names.extend(OWN_ATTRIBUTES.map(str::to_owned));
+        match client.get_queue_attributes(request).await {
+            // Somebody else's server.
+            Err(error) if error.code() == Some("InvalidAttributeName") => {}
+            answer => return Ok(answer?.attributes),
+        }
+        request = GetQueueAttributes::all(queue);
+    }
+    Ok(client.get_queue_attributes(request).await?.attributes)
 }
 
 /// The names of the queues that begin so, `max` at most.

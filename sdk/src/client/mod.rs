@@ -56,6 +56,11 @@ impl Client {
         &self.inner.region
     }
 
+    /// Whether requests are signed.
+    pub fn is_signed(&self) -> bool {
+        self.inner.credentials.is_some()
+    }
+
     /// Whether the server is Amazon's, which knows none of the actions of Stanchion's own.
     pub fn is_amazon(&self) -> bool {
         let host = self.inner.endpoint.host().unwrap_or_default();

@@ -35,7 +35,7 @@ fn a_server_that_is_set_up_well_has_nothing_wrong() {
             "ok orders-dlq settings",
         ]
     );
-    assert!(cli.ok(&["doctor"]).contains("orders-dlq  is set sensibly"));
+    assert!(cli.ok(&["doctor"]).contains("is set sensibly"));
 }
 
 #[tokio::test]

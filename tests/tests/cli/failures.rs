@@ -105,9 +105,9 @@ fn every_format_says_the_same() {
     let lines = cli.ok(&["queue", "ls", "-o", "ndjson"]);
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(list, Value::Array(lines));
-    let names = "name,fifo,available,in_flight,delayed,oldest_age_seconds,dead_letter_queue";
+    let names = "available,dead_letter_queue,delayed,fifo,in_flight,name,oldest_age_seconds";
     let csv = cli.ok(&["queue", "ls", "-o", "csv"]);
-    assert_eq!(csv, format!("{names}\na,false,0,0,0,,\nb.fifo,true,0,0,0,,\n"));
+    assert_eq!(csv, format!("{names}\n0,,0,false,0,a,\n0,,0,true,0,b.fifo,\n"));
     let table = cli.ok(&["queue", "ls"]);
     let rows: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0][..3], ["NAME", "TYPE", "AVAILABLE"]);

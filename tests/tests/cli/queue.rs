@@ -275,7 +275,8 @@ async fn groups_are_listed_skipped_and_purged() {
 
     let skip = ["queue", "groups", "skip", "steps.fifo", "a", "--yes"];
     cli.ok(&[&skip[..], &["--dry-run"]].concat());
-    cli.run(&[&skip[..], &["--message", "another"]].concat()).expect_code(3);
+    cli.run(&[&skip[..], &["--message", "00000000-0000-4000-8000-000000000000"]].concat())
+        .expect_code(3);
     let skipped = cli.json(&skip);
     assert_eq!(skipped["deleted"], before["head_message_id"]);
     assert_eq!(group()["waiting"], 2);

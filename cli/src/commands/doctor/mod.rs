@@ -17,7 +17,7 @@ use crate::args::Global;
 use crate::context::Target;
 use crate::failure::{Failure, is_unknown_action};
 use crate::output::{Output, Record};
-use crate::queues::{name_of, names};
+use crate::queues::{self, name_of, names};
 use crate::units::{show_count, show_seconds};
 
 /// How many queues are looked at, unless they are named.
@@ -149,8 +149,8 @@ impl Doctor {
         findings.extend(permissions(client, chosen.first().map(String::as_str)).await);
         let mut queues = Vec::with_capacity(chosen.len());
         for queue in &chosen {
-            match client.get_queue_attributes(GetQueueAttributes::all(queue)).await {
-                Ok(reply) => queues.push(Queue::of(name_of(queue), &reply.attributes)),
+            match queues::attributes(client, queue).await {
+                Ok(attributes) => queues.push(Queue::of(name_of(queue), &attributes)),
                 Err(error) if error.is_denied() => {
                     let message = "nobody may say how it is set";
                     let found = Finding::new(Severity::Info, queue, "unreadable", message);
@@ -201,7 +201,7 @@ fn unreached(target: &Target, error: &Error) -> (Finding, bool) {
         (_, Some("SignatureDoesNotMatch" | "InvalidSignatureException")) => {
             (wrong("wrong_signature", "compare the secret, the region, and this clock"), false)
         }
-        (_, Some("MissingAuthenticationToken" | "MissingAuthenticationTokenException")) => {
+        (error, _) if error.is_denied() && !target.client.is_signed() => {
             let advice = "the server wants signatures: give a --profile or a context with a key";
             (wrong("unsigned", advice), false)
         }

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use stanchion_sdk::Client;
-use stanchion_sdk::actions::queues::GetQueueAttributes;
 use stanchion_sdk::message::Attributes;
 
 use crate::failure::Failure;
 use crate::output::Record;
+use crate::queues;
 use crate::units::{show_bytes, show_seconds};
 
 /// What the text of an attribute is.
@@ -128,7 +128,7 @@ pub(super) fn messages(attributes: &Attributes) -> u64 {
 
 /// Everything about a queue.
 pub(super) async fn attributes(client: &Client, queue: &str) -> Result<Attributes, Failure> {
-    Ok(client.get_queue_attributes(GetQueueAttributes::all(queue)).await?.attributes)
+    Ok(queues::attributes(client, queue).await?)
 }
 
 /// What an attribute is, and what it is to be.
