@@ -310,8 +310,10 @@ impl Output {
     }
 }
 
-/// The endpoint in a line that has `http://127.0.0.1:PORT` in it, or `https` instead.
+/// The endpoint in the banner's line, `listening http://127.0.0.1:PORT`, or `https` instead. Other lines
+/// may name addresses of others.
 fn endpoint_in(line: &str) -> Option<Endpoint> {
+    let line = line.trim_start().strip_prefix("listening")?;
     let (before, rest) = line.split_once("://127.0.0.1:")?;
     let scheme = ["https", "http"].into_iter().find(|scheme| before.ends_with(scheme))?;
     let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
@@ -325,9 +327,10 @@ mod tests {
     #[test]
     fn the_endpoint_is_found_in_a_banner() {
         let found = |line| endpoint_in(line).map(|found| (found.scheme, found.address.port()));
-        assert_eq!(found("  listening on http://127.0.0.1:9324/"), Some(("http", 9324)));
-        assert_eq!(found("https://127.0.0.1:1"), Some(("https", 1)));
-        assert_eq!(found("http://[::1]:9324"), None);
+        assert_eq!(found("  listening   http://127.0.0.1:9324"), Some(("http", 9324)));
+        assert_eq!(found("  listening   https://127.0.0.1:1"), Some(("https", 1)));
+        assert_eq!(found("  listening   http://[::1]:9324"), None);
+        assert_eq!(found("cannot fetch https://127.0.0.1:1/keys"), None);
         assert_eq!(found("listening"), None);
     }
 }

@@ -243,7 +243,7 @@ async fn roots_key_comes_from_a_file_that_not_everybody_reads() {
         Server::try_start(Arc::new(TempDir::new().unwrap()), &args)
     };
     let server = start(0o600).expect("it starts");
-    assert!(server.output().contains("sigv4"), "{}", server.output());
+    assert!(server.says("sigv4"), "{}", server.output());
     sdk::create(&sdk::client(&server), "q", &[]).await;
     let anonymous = send(&server, json(&server, "AmazonSQS.ListQueues", "{}")).await;
     assert_eq!(anonymous.status, 403);
@@ -255,7 +255,7 @@ async fn roots_key_comes_from_a_file_that_not_everybody_reads() {
 async fn authentication_may_be_off_although_there_is_a_key() {
     let folder = Arc::new(TempDir::new().unwrap());
     let server = Server::try_start_with_env(folder, &["--auth", "off"], root_key()).unwrap();
-    assert!(server.output().contains("off: whoever reaches"), "{}", server.output());
+    assert!(server.says("off: whoever reaches"), "{}", server.output());
     let answer = send(&server, json(&server, "AmazonSQS.ListQueues", "{}")).await;
     assert_eq!(answer.status, 200);
 }
