@@ -86,7 +86,7 @@ impl Feed {
             };
             tokio::spawn(lane.run());
         }
-        let fifo = self.queue.ends_with(".fifo");
+        let fifo = crate::queues::is_fifo(&self.queue);
         let asked = stop.clone();
         tokio::spawn(async move {
             interrupt.asked().await;

@@ -216,7 +216,7 @@ async fn measure(
     let shared = Arc::new(Shared {
         client: client.clone(),
         queue: queue.to_owned(),
-        fifo: queue.ends_with(".fifo"),
+        fifo: crate::queues::is_fifo(queue),
         batch: match bench.scenario {
             Scenario::LongPoll => 1,
             _ => bench.batch,

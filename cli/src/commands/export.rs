@@ -19,7 +19,7 @@ use crate::pages::Pages;
 use crate::progress;
 use crate::units::{parse_duration, show_count};
 
-use crate::queues::name_of;
+use crate::queues::{is_fifo, name_of};
 
 /// Export a queue as lines of JSON, and leave it as it is
 #[derive(Args, Debug)]
@@ -62,7 +62,7 @@ pub(crate) async fn run(export: Export, global: &Global, output: &Output) -> Res
                 .into(),
         ));
     }
-    if export.by_receive && queue.ends_with(".fifo") {
+    if export.by_receive && is_fifo(queue) {
         return Err(Failure::Usage("a FIFO queue cannot be exported by receives".into()));
     }
     if export.by_receive && filter.is_some() {

@@ -179,7 +179,7 @@ pub(crate) async fn import(
 ) -> Result<(), Failure> {
     let target = Target::resolve(global).await?;
     let Import { queue, new_dedup_ids, source } = import;
-    let fifo = queue.ends_with(".fifo");
+    let fifo = crate::queues::is_fifo(&queue);
     let lines = texts(source.open()?).map(move |text| {
         let mut line = parse(text?)?;
         if fifo {
