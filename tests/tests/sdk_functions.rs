@@ -330,6 +330,8 @@ async fn a_group_keeps_its_order_and_groups_run_beside_each_other() {
     let host = host.start().await.expect("the host starts");
     // One group waits inside the function; the others pass it.
     stage.send_to_group("held", "wait", "held-0").await;
+    // Alone: what shares its batch would wait with it.
+    wait_for("the first is begun", || stage.diary().len() == 1).await;
     for turn in 0..6 {
         stage.send_to_group("held", "ok", &format!("held-{}", turn + 1)).await;
         stage.send_to_group("a", "ok", &format!("a-{turn}")).await;
