@@ -219,7 +219,13 @@ pub struct Usage {
 }
 
 impl Usage {
-    fn of(pid: u32) -> io::Result<Usage> {
+    /// What this process has used.
+    pub fn own() -> io::Result<Usage> {
+        Usage::of(std::process::id())
+    }
+
+    /// What a process has used that is still there.
+    pub fn of(pid: u32) -> io::Result<Usage> {
         let folder = PathBuf::from(format!("/proc/{pid}"));
         let status = fs::read_to_string(folder.join("status"))?;
         let mut switches = 0;

@@ -6,6 +6,7 @@
 
 mod backlog;
 mod churn;
+mod command_line;
 mod kills;
 mod moves;
 mod peek;
@@ -133,6 +134,13 @@ pub const SCENARIOS: &[Scenario] = &[
         disk_gib: 8.0,
         within_s: 1_800,
         run: |context, report| Box::pin(sdk::run(context, report)),
+    },
+    Scenario {
+        name: "command-line",
+        about: "a million messages through `stanchion`: rate, memory, and how soon it begins",
+        disk_gib: 3.0,
+        within_s: 600,
+        run: |context, report| Box::pin(command_line::run(context, report)),
     },
     Scenario {
         name: "kills",
