@@ -3,6 +3,9 @@
 # cargo with a prebuilt RocksDB.
 CARGO := infra/build/cargo.sh
 
+# Where cargo puts what it compiles.
+TARGET_FOLDER := $(or $(CARGO_TARGET_DIR),target)
+
 # How much of the full size `make acceptance` runs: 1 is what benches/RESULTS.md reports.
 SCALE ?= 0.01
 # The seed `make sim` replays; without one it draws some and prints them.
@@ -17,7 +20,8 @@ SECONDS ?= 60
 run:
 	$(CARGO) run --locked --release --bin stanchiond -- --data ./data
 
-# Everything CI runs.
+# Everything CI runs. Programs are built with examples, for then cargo heeds what tests depend on,
+# and the next line finds all of it compiled.
 test:
 	cargo fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-features --all-targets -- -D warnings
@@ -26,9 +30,9 @@ test:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --all-features --no-deps
 	infra/build/deny.sh
 	infra/build/install.sh clients
+	$(CARGO) build --locked --workspace --all-features --bins --examples
 	$(CARGO) test --locked --workspace --all-features
-	$(CARGO) build --locked --workspace --all-features --bins
-	$(CARGO) run --locked --bin acceptance -- --scale 0.01 --counts-only
+	$(TARGET_FOLDER)/debug/acceptance --scale 0.01 --counts-only
 
 acceptance:
 	$(CARGO) build --locked --release --workspace --bins

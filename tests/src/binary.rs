@@ -29,10 +29,11 @@ pub fn stanchion() -> &'static PathBuf {
 
 fn build(program: &str) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
-    // The whole workspace is selected so that features are unified as in `make test`,
-    // and nothing is compiled twice.
+    // The whole workspace is selected, and an example with it, so that features are unified as in
+    // `cargo test`, and nothing is compiled twice.
     cargo
         .args(["build", "--quiet", "--locked", "--workspace", "--all-features", "--bin", program])
+        .args(["--example", "fifo"])
         .args(["--message-format", "json-render-diagnostics"])
         .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")]);
     if !cfg!(debug_assertions) {
