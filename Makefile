@@ -36,11 +36,11 @@ test:
 
 acceptance:
 	$(CARGO) build --locked --release --workspace --bins
-	$(CARGO) run --locked --release --bin acceptance -- --scale $(SCALE)
+	$(TARGET_FOLDER)/release/acceptance --scale $(SCALE)
 
 bench:
 	$(CARGO) build --locked --release --workspace --bins
-	$(CARGO) run --locked --release --package stanchion-benches --bin bench
+	$(TARGET_FOLDER)/release/bench
 
 sim:
 	$(if $(SEED),STANCHION_SEED=$(SEED)) $(CARGO) test --locked --test simulation -- --nocapture
