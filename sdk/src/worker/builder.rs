@@ -16,6 +16,9 @@ use super::{
 };
 use crate::Client;
 
+/// Longer than anybody waits, and short enough to be added to any moment.
+const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// A queue that a worker takes messages from. A URL or a name becomes one by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -363,13 +366,13 @@ impl Parts {
                 slots: self.slots,
                 prefetch: self.prefetch,
                 batch,
-                batch_linger: self.batch_linger,
+                batch_linger: self.batch_linger.min(WAIT_MAX),
                 visibility,
                 hold: self.hold.min(HOLD_MAX),
                 wait: self.wait.min(Duration::from_secs(20)),
-                linger: self.linger,
-                drain: self.drain,
-                stop: self.stop,
+                linger: self.linger.min(WAIT_MAX),
+                drain: self.drain.min(WAIT_MAX),
+                stop: self.stop.min(WAIT_MAX),
                 queues: self.sources.iter().map(queue).collect(),
             }),
         }
@@ -406,6 +409,9 @@ mod tests {
                 .queue("a")
                 .batch_handler(size, |_| async { Ok::<Vec<Outcome>, BoxError>(Vec::new()) })
         };
+        let endless = batch(10).drain_timeout(Duration::MAX).linger(Duration::MAX).build();
+        let settings = endless.expect("a wait has no bound").settings;
+        assert!(settings.drain < Duration::MAX && settings.linger < Duration::MAX);
         assert_eq!(batch(11).build().err(), Some(BuildError::NoRoom));
         assert_eq!(batch(10).build().err(), None);
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::{Answer, Ticket};
+use crate::actions::batches::BatchReply;
 use crate::dead_letter::{DeadLetterError, DeadLetters};
 use crate::{
-    BatchFailure, ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchEntry, Client,
-    DeleteMessageBatch, Error, Message, ReceiveMessage,
+    ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchEntry, Client, DeleteMessageBatch,
+    Error, Message, ReceiveMessage,
 };
 
 /// One queue on its server.
@@ -42,7 +43,7 @@ impl Remote {
         let (tickets, handles): (Vec<Ticket>, Vec<String>) = entries.into_iter().unzip();
         let request = DeleteMessageBatch::new(&*self.url, handles);
         let reply = self.client.delete_message_batch(request).await;
-        answers(&tickets, reply.map(|reply| reply.failed))
+        answers(&tickets, reply)
     }
 
     /// Hides up to ten messages for so many seconds from now on; zero makes them available.
@@ -56,7 +57,7 @@ impl Remote {
         let (queue_url, entries) = (self.url.to_string(), entries.collect());
         let request = ChangeMessageVisibilityBatch { queue_url, entries };
         let reply = self.client.change_message_visibility_batch(request).await;
-        answers(&tickets, reply.map(|reply| reply.failed))
+        answers(&tickets, reply)
     }
 
     /// Sends a message to the dead-letter queue.
@@ -75,10 +76,11 @@ impl Remote {
     }
 }
 
-/// The answer for each entry of a batch, whose ids are their places.
-fn answers(tickets: &[Ticket], failed: Result<Vec<BatchFailure>, Error>) -> Vec<(Ticket, Answer)> {
-    let failed = match failed {
-        Ok(failed) => failed,
+/// The answer for each entry of a batch, whose ids are their places. Of what the server says nothing
+/// about, nobody knows anything.
+fn answers(tickets: &[Ticket], reply: Result<BatchReply, Error>) -> Vec<(Ticket, Answer)> {
+    let BatchReply { successful, failed } = match reply {
+        Ok(reply) => reply,
         Err(error) => {
             tracing::warn!(%error, messages = tickets.len(), "a batch failed");
             let answer = answer_to(&error);
@@ -86,17 +88,24 @@ fn answers(tickets: &[Ticket], failed: Result<Vec<BatchFailure>, Error>) -> Vec<
         }
     };
     let mut answers: Vec<(Ticket, Answer)> =
-        tickets.iter().map(|ticket| (*ticket, Answer::Done)).collect();
-    for failure in failed {
-        let place = failure.id.parse::<usize>().ok();
-        if let Some(answer) = place.and_then(|place| answers.get_mut(place)) {
-            tracing::debug!(code = failure.code, message = failure.message, "an entry failed");
-            answer.1 = match is_lost(&failure.code) {
-                true => Answer::Lost,
-                false if failure.sender_fault => Answer::Refused,
-                false => Answer::Failed,
-            };
+        tickets.iter().map(|ticket| (*ticket, Answer::Failed)).collect();
+    let mut set = |id: &str, answer| {
+        let place = id.parse::<usize>().ok();
+        if let Some(entry) = place.and_then(|place| answers.get_mut(place)) {
+            entry.1 = answer;
         }
+    };
+    for done in &successful {
+        set(&done.id, Answer::Done);
+    }
+    for failure in &failed {
+        tracing::debug!(code = failure.code, message = failure.message, "an entry failed");
+        let answer = match is_lost(&failure.code) {
+            true => Answer::Lost,
+            false if failure.sender_fault => Answer::Refused,
+            false => Answer::Failed,
+        };
+        set(&failure.id, answer);
     }
     answers
 }
@@ -125,6 +134,8 @@ fn is_lost(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BatchFailure;
+    use crate::actions::batches::BatchSuccess;
 
     #[test]
     fn each_entry_has_its_own_answer() {
@@ -140,9 +151,13 @@ mod tests {
             failure("3", "AccessDenied", true),
             failure("9", "nobody asked", true),
         ];
-        let tickets = [1, 2, 3, 4].map(Ticket);
+        let successful = ["0", "9"].map(|id| BatchSuccess { id: id.into() }).to_vec();
+        let tickets = [1, 2, 3, 4, 5].map(Ticket);
+        let reply = Ok(BatchReply { successful, failed });
         let answers: Vec<Answer> =
-            answers(&tickets, Ok(failed)).into_iter().map(|(_, answer)| answer).collect();
-        assert_eq!(answers, [Answer::Done, Answer::Lost, Answer::Failed, Answer::Refused]);
+            answers(&tickets, reply).into_iter().map(|(_, answer)| answer).collect();
+        // The last one is mentioned nowhere.
+        use Answer::{Done, Failed, Lost, Refused};
+        assert_eq!(answers, [Done, Lost, Failed, Refused, Failed]);
     }
 }

@@ -127,9 +127,7 @@ impl Driver {
         self.tell(Event::Tick);
         self.heed(&mut heard, wish);
         while !self.core.is_finished() {
-            let deadline = self.core.next_deadline();
-            // Without a deadline something is under way, or somebody has to wish for something.
-            let at = self.began + deadline.unwrap_or(Duration::from_secs(3_600));
+            let deadline = self.core.next_deadline().map(|at| self.began + at);
             tokio::select! {
                 Some(report) = self.tasks.join_next() => {
                     self.hear(report);
@@ -146,7 +144,8 @@ impl Driver {
                     let wish = Wish { stop: Stop::Drained, ..heard };
                     self.heed(&mut heard, wish);
                 }
-                () = sleep_until(at) => self.tell(Event::Tick),
+                // Without a deadline something is under way, or somebody has to wish for something.
+                () = until(deadline), if deadline.is_some() => self.tell(Event::Tick),
             }
         }
         // What does not hear of its end is left behind.
@@ -173,10 +172,11 @@ impl Driver {
     }
 
     fn hear(&mut self, report: Result<Report, JoinError>) {
-        // Handlers' panics are caught where they happen, and nothing else is aborted.
-        let report = match report {
+        // Handlers' panics are caught where they happen, and only a runtime that ends aborts tasks.
+        let report = match report.map_err(JoinError::try_into_panic) {
             Ok(report) => report,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_)) => return,
         };
         match report {
             Report::Received { receive, queue, result, took } => {
@@ -458,6 +458,13 @@ impl Driver {
     }
 }
 
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What a handler's end means for its messages.
 enum Judged {
     /// One for each; those that are missing have failed.
@@ -473,4 +480,46 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("without a text").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+    use crate::Client;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Alarm(AtomicUsize);
+
+    impl Wake for Alarm {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn nothing(_: Delivery) -> Result<(), BoxError> {
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_worker_without_anything_to_do_sleeps_however_long_it_has_run() {
+        let client = Client::builder().endpoint("http://127.0.0.1:1").unsigned().build().unwrap();
+        let worker = Worker::builder(client).queue("q").handler(nothing).build().unwrap();
+        let handle = worker.handle();
+        let wishes = worker.wish.subscribe();
+        handle.pause();
+        let mut driver = Driver::new(worker);
+        driver.core.apply(Duration::ZERO, Event::Pause);
+        driver.began -= Duration::from_secs(2 * 3_600);
+        let mut run = Box::pin(driver.run(wishes, CancellationToken::new()));
+        let alarm = Arc::new(Alarm::default());
+        let waker = Waker::from(alarm.clone());
+        assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        // One that is always due is woken again as soon as others have had their turn.
+        tokio::task::yield_now().await;
+        assert_eq!(alarm.0.load(Ordering::Relaxed), 0);
+    }
 }

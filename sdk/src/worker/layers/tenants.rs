@@ -34,13 +34,14 @@ type TenantOf = Arc<dyn Fn(&Delivery) -> Option<String> + Send + Sync>;
 type Tenants = Mutex<HashMap<String, Weak<Semaphore>>>;
 
 impl TenantLimit {
-    /// By what `tenant` says of a message; what it says nothing of has no limit.
+    /// By what `tenant` says of a message; what it says nothing of has no limit. The limit is at least
+    /// one.
     pub fn by(
         limit: usize,
         tenant: impl Fn(&Delivery) -> Option<String> + Send + Sync + 'static,
     ) -> TenantLimit {
         TenantLimit {
-            limit,
+            limit: limit.clamp(1, Semaphore::MAX_PERMITS),
             tenant: Arc::new(tenant),
             patience: Duration::from_millis(100),
             back_after: Duration::from_secs(5),
@@ -157,6 +158,15 @@ mod tests {
     fn of(group: &str) -> Delivery {
         let attributes = BTreeMap::from([("MessageGroupId".to_owned(), group.to_owned())]);
         Delivery::new("queue", Message { attributes, ..Message::default() })
+    }
+
+    #[tokio::test]
+    async fn any_number_is_a_limit() {
+        let done = service_fn(async |_: Delivery| Ok::<Outcome, Infallible>(Outcome::Done));
+        for limit in [0, usize::MAX] {
+            let service = TenantLimit::by_group(limit).layer(done);
+            assert_eq!(service.oneshot(of("a")).await, Ok(Outcome::Done));
+        }
     }
 
     #[tokio::test]
