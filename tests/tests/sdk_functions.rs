@@ -11,7 +11,7 @@ use stanchion_sdk::functions::{
     FilterPattern, FunctionHost, FunctionHostBuilder, InvokeError, LogLine, StartError,
 };
 use stanchion_sdk::{Client, CreateQueue, GetQueueAttributes, SendMessage};
-use stanchion_tests::{Server, install, process::PATIENCE};
+use stanchion_tests::{Server, http, install, process::PATIENCE};
 use tempfile::TempDir;
 
 /// Long enough that no machine is too slow for it, where nothing is to time out.
@@ -49,7 +49,7 @@ fn go() -> Option<Command> {
 
 /// A server, a queue, and what the functions need on disk.
 struct Stage {
-    _server: Server,
+    server: Server,
     client: Client,
     queue: String,
     folder: TempDir,
@@ -70,7 +70,7 @@ impl Stage {
             .fold(CreateQueue::new(queue), |create, (name, value)| create.attribute(*name, value));
         let created = client.create_queue(create).await.expect("the queue is created");
         let folder = TempDir::new().expect("a scratch folder can be made");
-        Stage { _server: server, client, queue: created.queue_url, folder }
+        Stage { server, client, queue: created.queue_url, folder }
     }
 
     /// A host of the function, before its queue and limits are set.
@@ -419,6 +419,33 @@ async fn a_host_that_stops_finishes_what_runs_and_hands_back_the_rest() {
     tokio::time::timeout(PATIENCE, refused).await.expect("the host refuses");
     tokio::time::timeout(PATIENCE, host.stopped()).await.expect("the host ends");
     assert_eq!((stage.counters().await, stage.diary()), ((1, 0), vec!["running".into()]));
+}
+
+#[tokio::test]
+async fn a_host_that_is_dropped_receives_no_more() {
+    let stage = Stage::set("orders").await;
+    let figure = async |name: &str| {
+        let metrics = http::get(stage.server.address(), "/metrics").await;
+        let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+        let of_name = metrics.lines().filter_map(|line| line.strip_prefix(name)?.rsplit_once(' '));
+        of_name.map(|(_, value)| value.parse::<u64>().expect("a number")).sum::<u64>()
+    };
+    let host = stage.with_queue("rust", rust()).start().await.expect("the host starts");
+    let until = Instant::now() + PATIENCE;
+    while figure("stanchion_parked_polls").await == 0 {
+        assert!(Instant::now() < until, "it waits for a message");
+        tokio::time::sleep(LOOK).await;
+    }
+    let connections = figure("stanchion_connections").await;
+    drop(host);
+    // By itself a poll ends after 20 seconds, and keeps its connection.
+    let until = Instant::now() + Duration::from_secs(15);
+    while figure("stanchion_connections").await >= connections {
+        assert!(Instant::now() < until, "nobody waits any more");
+        tokio::time::sleep(LOOK).await;
+    }
+    stage.send("ok", "later").await;
+    assert_eq!(stage.counters().await, (1, 0));
 }
 
 #[tokio::test]

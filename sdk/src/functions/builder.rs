@@ -114,7 +114,7 @@ impl FunctionHostBuilder {
     }
 
     /// How long an invocation may take until the process is killed: by default 3 seconds, at most 12
-    /// hours. The queue's visibility timeout must not be shorter.
+    /// hours. The queue's visibility timeout must not be shorter than that and the window together.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -248,6 +248,12 @@ impl FunctionHostBuilder {
                 self.timeout.as_secs_f64()
             ));
         }
+        // A message that is hidden for no longer than the window would never be handled.
+        if visibility < self.timeout + self.window {
+            return invalid(format!(
+                "the queue's visibility timeout of {seconds} s is shorter than the batching window and the function's timeout together"
+            ));
+        }
         if fifo && (!self.window.is_zero() || self.batch_size > BATCH_WITHOUT_WINDOW_MAX) {
             return invalid(
                 "a FIFO queue has no batching window, and batches of at most 10".into(),
@@ -360,7 +366,9 @@ mod tests {
             "the queue's visibility timeout of 30 s is shorter than the function's timeout of 31 s"
         );
         assert!(of_queue(builder().batching_window(SECOND), "30", "true").is_err());
-        assert!(of_queue(builder().batching_window(SECOND), "30", "false").is_ok());
+        let window = |seconds| builder().timeout(3 * SECOND).batching_window(seconds * SECOND);
+        assert!(of_queue(window(27), "30", "false").is_ok());
+        assert!(of_queue(window(28), "30", "false").is_err());
         assert!(of_queue(builder(), "", "false").is_err());
     }
 }

@@ -91,6 +91,8 @@ pub(crate) struct Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Or they would take messages that nobody handles.
+        self.polling.cancel();
         self.processes.values().for_each(|process| process.group.kill());
     }
 }
@@ -248,11 +250,12 @@ impl Driver {
             let answer = tokio::select! {
                 // What has arrived is not given up.
                 biased;
-                answer = queue.client.receive_message(request) => answer,
-                () = polling.cancelled() => return,
+                answer = queue.client.receive_message(request) => Some(answer),
+                () = polling.cancelled() => None,
             };
             let input = match answer {
-                Ok(answer) => {
+                None => Input::PollFailed { asked },
+                Some(Ok(answer)) => {
                     let now = Instant::now();
                     count(&metrics.received, answer.messages.len());
                     let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
@@ -265,7 +268,7 @@ impl Driver {
                     count(&metrics.filtered, unwanted.len());
                     Input::Received { asked, wanted, unwanted }
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     count(&metrics.receive_failures, 1);
                     tracing::warn!(%function, queue = queue.url, %error, "cannot receive");
                     Input::PollFailed { asked }
@@ -455,7 +458,8 @@ async fn delete(queue: &Queue, handles: Vec<String>, function: &str) -> usize {
             for failure in &reply.failed {
                 tracing::warn!(function, code = failure.code, "a handled message is not deleted");
             }
-            reply.failed.len()
+            // What the answer does not mention may be there as well.
+            count.saturating_sub(reply.successful.len())
         }
         Err(error) => {
             tracing::warn!(function, count, %error, "handled messages are not deleted");

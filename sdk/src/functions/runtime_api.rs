@@ -10,7 +10,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -76,9 +76,8 @@ pub(crate) async fn serve(listener: TcpListener, process: ProcessId, calls: Call
             let calls = calls.clone();
             async move { Ok::<_, Infallible>(respond(request, process, &calls).await) }
         });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .serve_connection(TokioIo::new(stream), service);
+        // Without a timer a connection stays open however long the function works on an event.
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
         connections.spawn(connection);
     }
 }

@@ -130,7 +130,8 @@ impl Core {
         self.start(now, &mut effects);
         self.retire(now, &mut effects);
         self.poll(now, &mut effects);
-        let is_over = self.processes.is_empty() && self.settling.is_empty();
+        // A receive that is under way may still bring what has to be handed back.
+        let is_over = self.processes.is_empty() && self.settling.is_empty() && self.polls == 0;
         if self.is_stopping && is_over && !self.is_done {
             self.is_done = true;
             effects.push(Effect::Done);
@@ -147,9 +148,9 @@ impl Core {
             Process::Idle { since } => may_retire.then_some(*since + self.rules.idle_timeout),
             Process::Ending => None,
         });
-        let visibility = self.rules.queue.iter().map(|queue| queue.visibility);
+        let patience = self.rules.patience().into_iter();
         processes
-            .chain(visibility.flat_map(|visibility| self.pending.deadlines(visibility)))
+            .chain(patience.flat_map(|patience| self.pending.deadlines(patience)))
             .chain(self.poll_not_before)
             .chain(self.start_not_before)
             .filter(|deadline| *deadline > now)
@@ -408,8 +409,8 @@ impl Core {
                 self.init_failed(process, text, now, effects);
             }
         }
-        if let Some(queue) = &self.rules.queue {
-            self.pending.expire(now, queue.visibility);
+        if let Some(patience) = self.rules.patience() {
+            self.pending.expire(now, patience);
         }
         for moment in [&mut self.start_not_before, &mut self.poll_not_before] {
             moment.take_if(|moment| *moment <= now);

@@ -117,9 +117,9 @@ impl Pending {
         self.take_if(|_| true)
     }
 
-    /// Forgets messages whose visibility timeout has run out: others may have them by now.
-    pub(super) fn expire(&mut self, now: Instant, visibility: Duration) -> usize {
-        self.take_if(|held| held.received_at + visibility <= now).len()
+    /// Forgets messages that have waited for so long: others will have them soon.
+    pub(super) fn expire(&mut self, now: Instant, patience: Duration) -> usize {
+        self.take_if(|held| held.received_at + patience <= now).len()
     }
 
     fn take_if(&mut self, unwanted: impl Fn(&Held) -> bool) -> Vec<String> {
@@ -138,12 +138,12 @@ impl Pending {
         taken
     }
 
-    /// When a batch may become due, or a message run out, without anything else happening.
-    pub(super) fn deadlines(&self, visibility: Duration) -> impl Iterator<Item = Instant> {
+    /// When a batch may become due, or a message be forgotten, without anything else happening.
+    pub(super) fn deadlines(&self, patience: Duration) -> impl Iterator<Item = Instant> {
         let oldest = self.records.iter().map(|held| held.received_at).min();
         // A window may begin with any message: the ones before it may fill a batch, or be locked.
         let windows = self.records.iter().map(|held| held.received_at + self.window);
-        windows.chain(oldest.map(|oldest| oldest + visibility))
+        windows.chain(oldest.map(|oldest| oldest + patience))
     }
 
     fn is_free(&self, held: &Held) -> bool {

@@ -353,8 +353,49 @@ fn messages_that_waited_too_long_are_left_to_others() {
         10.1s tick            -> start 2
         20.1s tick            -> kill 2; no start 2 it did not ask for an event within 10 s
         20.3s tick            -> start 3
-        30s  tick             ->
-        30s  next 3           ->
+        25s  tick             ->
+        25s  next 3           ->
+        ",
+    );
+    // The function may take as long as messages are hidden: half of that is there to wait in.
+    check(
+        Rules { init_timeout: 60 * SECOND, timeout: 30 * SECOND, ..rules() },
+        "
+        0s     tick           -> poll 6
+        0s     received 6 a   -> start 1; poll 5
+        14.9s  next 1         -> invoke 1 a
+        14.9s  received 5 b   -> start 2; poll 3
+        30s    next 2         ->
+        ",
+    );
+    // A batch that waited for its window is begun with in any case.
+    check(
+        Rules { window: 25 * SECOND, processes_min: 1, ..rules() },
+        "
+        0s   tick             -> start 1; poll 6
+        0s   next 1           ->
+        0s   received 6 a     -> poll 5
+        25s  tick             -> invoke 1 a
+        ",
+    );
+}
+
+#[test]
+fn a_host_ends_when_its_receives_have() {
+    check(
+        rules(),
+        "
+        0s  tick              -> poll 6
+        1s  stop              -> stop polling
+        1s  received 6 a      -> release a; done
+        ",
+    );
+    check(
+        rules(),
+        "
+        0s  tick              -> poll 6
+        1s  stop              -> stop polling
+        1s  unreachable 6     -> done
         ",
     );
 }

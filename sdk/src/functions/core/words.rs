@@ -33,6 +33,16 @@ pub(crate) struct QueueRules {
     pub(crate) visibility: Duration,
 }
 
+impl Rules {
+    /// How long a message may wait for a process. What waits longer would be visible to others before
+    /// the function is through with it; but where the queue leaves little time, half of it is there to
+    /// be used.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        let visibility = self.queue.as_ref()?.visibility;
+        Some(visibility.saturating_sub(self.timeout).max((visibility + self.window) / 2))
+    }
+}
+
 /// A process, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ProcessId(pub(crate) u64);
