@@ -34,6 +34,9 @@ use driver::{Accepted, Driver};
 /// What one request may weigh at most, in bytes. Source: facts sheet, 9.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
+/// Longer than anybody waits, and short enough to be added to any moment.
+const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// How many messages one request may have at most.
 const BATCH_MESSAGES_MAX: usize = 10;
 
@@ -125,7 +128,7 @@ impl ProducerBuilder {
     /// under way, and those that come meanwhile share the next one.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
-        self.limits.linger = linger;
+        self.limits.linger = linger.min(WAIT_MAX);
         self
     }
 
@@ -155,10 +158,11 @@ impl ProducerBuilder {
 
     /// How long a message is tried again after failures that may pass, counted from when it was
     /// taken, by default 2 minutes. With 0 it is tried once. The client's own retries and time-outs
-    /// come on top.
+    /// come on top. A FIFO queue knows a repetition for five minutes: what is tried again for longer
+    /// can be there twice.
     #[must_use]
     pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
-        self.delivery_timeout = timeout;
+        self.delivery_timeout = timeout.min(WAIT_MAX);
         self
     }
 

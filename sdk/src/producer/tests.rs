@@ -272,3 +272,13 @@ async fn messages_to_a_fifo_queue_get_an_id_of_their_own_if_asked_for() {
     let ids = ids.lock().unwrap();
     assert_eq!((ids[0].as_str(), ids[1].len()), ("mine", 36));
 }
+
+#[tokio::test]
+async fn waits_without_an_end_are_ones() {
+    let service = Service::open();
+    let patient = builder("q").delivery_timeout(Duration::MAX).linger(Duration::MAX);
+    let producer = service.start(patient);
+    let pending = producer.enqueue("a").await.unwrap();
+    producer.close().await;
+    assert_eq!(pending.await.unwrap().message_id, "id of a");
+}
