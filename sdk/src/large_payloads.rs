@@ -160,8 +160,8 @@ impl LargePayloads {
         self
     }
 
-    /// Sends a message, with its body kept if it is large. When the message is not sent, the body is
-    /// deleted again if it is certain that the service has no message that points to it.
+    /// Sends a message, with its body kept if it is large. When the service refuses the message for
+    /// good, the body is deleted again; after any other failure a message may point to it.
     ///
     /// # Errors
     /// [`PayloadError`].
@@ -177,8 +177,9 @@ impl LargePayloads {
         match client.send_message(message.to_queue(queue_url)).await {
             Ok(reply) => Ok(reply),
             Err(error) => {
-                if let (Some(pointer), Error::Service(refusal)) = (kept, &error)
-                    && refusal.status < 500
+                // After a refusal that may pass, an attempt before it may have sent the message.
+                if let (Some(pointer), Error::Service(_)) = (kept, &error)
+                    && !error.is_retryable()
                 {
                     // The refusal is what the caller wants to know.
                     let _ = self.delete_object(&self.read_pointer(&pointer)?).await;

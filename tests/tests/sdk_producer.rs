@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use stanchion_sdk::{
     Client, CreateQueue, DeadLetterError, DeadLetters, DeleteMessageBatch, GetQueueAttributes,
     Message, Outgoing, Producer, ReceiveMessage, TraceContext, TypedQueue,
-    actions::queues::DeleteQueue,
+    actions::{own::server::PauseQueue, queues::DeleteQueue},
     dead_letter::DEATH_REASON,
     large_payloads::{LargePayloads, plain_handle},
     request_reply::{Replier, RequestError, Requester},
@@ -403,6 +403,21 @@ async fn a_payload_does_not_outlive_a_send_that_was_refused() {
     let refused = payloads.send(&client, "no-such-queue", Outgoing::new("body")).await;
     assert!(refused.is_err());
     assert_eq!(objects(&store).await, 0);
+}
+
+#[tokio::test]
+async fn a_payload_stays_while_a_message_may_point_to_it() {
+    let server = Server::start();
+    let client = client(&server);
+    let url = create(&client, "films", &[]).await;
+    let pause = PauseQueue { queue_url: url.clone(), operation: Some("Send".into()) };
+    client.pause_queue(pause).await.unwrap();
+    let store = Arc::new(InMemory::new());
+    let payloads = LargePayloads::new(store.clone(), "bodies").threshold(0);
+    // Throttled at last: what became of the attempts before, the client does not say.
+    let refused = payloads.send(&client, &url, Outgoing::new("body")).await;
+    assert!(refused.is_err());
+    assert_eq!(objects(&store).await, 1);
 }
 
 async fn objects(store: &InMemory) -> usize {
