@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
+
 /// Why a call failed. Cheap to clone: one failure of a batch concerns many senders.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
@@ -37,7 +39,7 @@ pub enum Error {
         /// The request id that the server gave.
         request_id: Option<String>,
     },
-    /// There are no credentials to sign with.
+    /// There are no credentials to sign with, or those who provide them do not answer.
     #[error("no credentials: {0}")]
     Credentials(Arc<dyn std::error::Error + Send + Sync>),
     /// The request cannot be made of what was given, such as text for a header that is none.
@@ -117,11 +119,25 @@ impl Error {
                 Verdict::NotDone
             }
             Error::Service(error) if error.status == 503 => Verdict::NotDone,
+            // The server's time for the request was over.
+            Error::Service(error) if error.status == 408 => Verdict::MayBeDone,
             Error::Service(error) if error.status >= 500 => Verdict::MayBeDone,
             Error::Connection { arrived: false, .. } => Verdict::NotDone,
             Error::Connection { .. } | Error::Timeout { .. } => Verdict::MayBeDone,
             // It was done; what came back of it is damaged.
             Error::Corrupt { .. } => Verdict::MayBeDone,
+            // Who provides them failed; nothing was sent.
+            Error::Credentials(error)
+                if !matches!(
+                    error.downcast_ref(),
+                    Some(
+                        CredentialsError::CredentialsNotLoaded(_)
+                            | CredentialsError::InvalidConfiguration(_)
+                    )
+                ) =>
+            {
+                Verdict::NotDone
+            }
             Error::Service(_) | Error::Credentials(_) | Error::Invalid { .. } => Verdict::Final,
         }
     }

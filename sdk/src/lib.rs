@@ -1,5 +1,18 @@
 //! Client, worker runtime and function host for Stanchion and Amazon SQS.
 //!
+//! | to | there is |
+//! | --- | --- |
+//! | call an action | [`Client`], with a method for each; what they take is in [`actions`] |
+//! | send from many tasks | [`Producer`], which makes batches and keeps the order of groups |
+//! | handle messages | [`Worker`](worker::Worker), which receives, keeps and settles them |
+//! | send and receive values | [`TypedQueue`]; what cannot be read goes to [`DeadLetters`] |
+//! | ask and answer | [`Requester`] and [`Replier`] |
+//! | follow a trace | [`TraceContext`] |
+//!
+//! Features add `functions` (functions written for AWS Lambda as workers), `lambda` (a handler as such a
+//! function), `large-payloads` (bodies in an object store) and `testing` (a server in the process of a
+//! test). The default one, `aws-config`, finds credentials and region where AWS' own tools do.
+//!
 //! ```no_run
 //! use std::time::Duration;
 //! use stanchion_sdk::{Client, CreateQueue, DeleteMessage, ReceiveMessage, SendMessage};

@@ -145,11 +145,8 @@ pub struct ReceiveMessage {
 impl ReceiveMessage {
     /// One message of this queue, with all of its attributes.
     pub fn new(queue_url: impl Into<String>) -> ReceiveMessage {
-        let queue_url: String = queue_url.into();
-        let attempt = || uuid::Uuid::new_v4().to_string();
         ReceiveMessage {
-            receive_request_attempt_id: queue_url.ends_with(".fifo").then(attempt),
-            queue_url,
+            queue_url: queue_url.into(),
             message_system_attribute_names: vec!["All".into()],
             message_attribute_names: vec!["All".into()],
             ..ReceiveMessage::default()

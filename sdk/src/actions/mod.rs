@@ -78,5 +78,17 @@ pub(crate) use {actions, replies};
 /// Whole seconds, rounded up: half a second of delay is not none.
 pub(crate) fn seconds(span: Duration) -> u32 {
     let up = u64::from(span.subsec_nanos() > 0);
-    u32::try_from(span.as_secs() + up).unwrap_or(u32::MAX)
+    u32::try_from(span.as_secs().saturating_add(up)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_second_is_a_whole_one() {
+        let spans = [Duration::ZERO, Duration::from_millis(1), Duration::from_secs(1)];
+        assert_eq!(spans.map(seconds), [0, 1, 1]);
+        assert_eq!(seconds(Duration::MAX), u32::MAX);
+    }
 }

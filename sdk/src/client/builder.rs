@@ -7,6 +7,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use hyper::Uri;
 
+use super::clock::Clock;
 use super::credentials::CredentialsCache;
 use super::retry::RetryPolicy;
 use super::transport::{Transport, TransportOptions};
@@ -150,11 +151,13 @@ impl ClientBuilder {
         let transport = Transport::new(&TransportOptions {
             http2: self.http2,
             connect_timeout: self.connect_timeout,
+            timeout: self.timeout,
             certificate_authority: self.certificate_authority,
             tls: uri.scheme_str() == Some("https"),
         })?;
         let (timeout, retry) = (self.timeout, self.retry);
-        let inner = Inner { endpoint: uri, region, credentials, transport, timeout, retry };
+        let clock = Clock::default();
+        let inner = Inner { endpoint: uri, region, credentials, clock, transport, timeout, retry };
         Ok(Client { inner: Arc::new(inner) })
     }
 }
@@ -245,6 +248,13 @@ mod tests {
         assert!(client("eu-west-1").is_amazon());
         let ours = Client::builder().endpoint("http://localhost:9324").unsigned().build().unwrap();
         assert!(!ours.is_amazon());
+    }
+
+    #[test]
+    fn an_authority_without_a_certificate_is_none() {
+        let path = Client::builder().endpoint("https://localhost").unsigned();
+        let refused = path.certificate_authority("/etc/ssl/ca.pem").build();
+        assert!(matches!(refused, Err(BuildError::Tls(_))), "{refused:?}");
     }
 
     #[test]

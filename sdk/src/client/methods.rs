@@ -46,8 +46,6 @@ methods! {
     change_message_visibility(messages::ChangeMessageVisibility);
     /// Deletes a message that was received.
     delete_message(messages::DeleteMessage);
-    /// Receives messages, each of which is hidden from others for a while.
-    receive_message(messages::ReceiveMessage);
     /// Sends a message; the answer comes when it is stored.
     send_message(messages::SendMessage);
     /// Hides up to 10 messages for another while.
@@ -66,6 +64,20 @@ methods! {
     add_permission(permissions::AddPermission);
     /// Takes a permission back.
     remove_permission(permissions::RemovePermission);
+}
+
+impl Client {
+    /// Receives messages, each of which is hidden from others for a while.
+    pub async fn receive_message(
+        &self,
+        mut request: messages::ReceiveMessage,
+    ) -> Result<messages::ReceiveMessageReply, Error> {
+        // Of this call alone: with the same one the next call would receive the same messages again.
+        if request.receive_request_attempt_id.is_none() && request.queue_url.ends_with(".fifo") {
+            request.receive_request_attempt_id = Some(uuid::Uuid::new_v4().to_string());
+        }
+        self.call(&request).await
+    }
 }
 
 // Of Stanchion's own.

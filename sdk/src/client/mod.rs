@@ -1,6 +1,7 @@
 //! The client: signs requests, sends them, tries again where that does no harm, and reads answers.
 
 mod builder;
+mod clock;
 mod credentials;
 mod methods;
 pub mod retry;
@@ -8,7 +9,7 @@ mod sign;
 mod transport;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Request, Response, Uri};
@@ -17,6 +18,7 @@ use tracing::Instrument as _;
 
 pub use builder::{BuildError, ClientBuilder};
 
+use self::clock::Clock;
 use self::credentials::CredentialsCache;
 use self::retry::RetryPolicy;
 use self::transport::{NoAnswer, Transport};
@@ -35,6 +37,7 @@ struct Inner {
     region: String,
     /// None signs nothing.
     credentials: Option<CredentialsCache>,
+    clock: Clock,
     transport: Transport,
     timeout: Duration,
     retry: RetryPolicy,
@@ -70,7 +73,8 @@ impl Client {
     /// Calls an action. Every action has a method of its own that does this.
     ///
     /// What fails is tried again, as [`RetryPolicy`] says, where it may go better and where a
-    /// repetition does no harm should the first attempt have been carried out.
+    /// repetition does no harm should the first attempt have been carried out. A send is taken for one of
+    /// those: a FIFO queue drops the second message, and a standard queue may have any of them twice.
     pub async fn call<A: Action>(&self, request: &A) -> Result<A::Reply, Error> {
         let action = actions::name::<A>();
         let span = tracing::debug_span!(
@@ -92,7 +96,10 @@ impl Client {
             |error: serde_json::Error| Error::Invalid { action, reason: error.to_string() };
         let body = Bytes::from(serde_json::to_vec(request).map_err(invalid)?);
         let mut attempt = 1;
+        // What is refused for its signature was not done, and may be signed better once.
+        let mut may_sign_again = self.is_signed();
         loop {
+            let clock = self.inner.clock.correction();
             let error = match self.attempt(action, request, body.clone()).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
@@ -101,9 +108,11 @@ impl Client {
             if expired && let Some(credentials) = &self.inner.credentials {
                 credentials.forget();
             }
+            let signs_better =
+                may_sign_again && (expired || clock != self.inner.clock.correction());
+            may_sign_again &= !signs_better;
             let again = self.inner.retry.again(attempt, error.verdict(), A::REPEATABLE);
-            let with_fresh_credentials = expired && attempt == 1;
-            if !(again || with_fresh_credentials) {
+            if !(again || signs_better) {
                 tracing::Span::current().record("attempts", attempt);
                 return Err(error);
             }
@@ -121,7 +130,7 @@ impl Client {
         body: Bytes,
     ) -> Result<A::Reply, Error> {
         let signed = self.signed::<A>(action, body).await?;
-        let after = self.inner.timeout + request.wait();
+        let after = self.inner.timeout.saturating_add(request.wait());
         let answer = tokio::time::timeout(after, self.inner.transport.send(signed)).await;
         let answer = answer.map_err(|_| Error::Timeout { action, after })?;
         let answer = answer.map_err(|NoAnswer { source, arrived }| Error::Connection {
@@ -134,7 +143,11 @@ impl Client {
             tracing::Span::current().record("request_id", id);
         }
         if !answer.status().is_success() {
-            return Err(refusal(action, &answer, request_id));
+            let refusal = refusal(action, &answer, request_id);
+            if self.is_signed() && clock::is_about_signature(&refusal) {
+                self.inner.clock.compare(header(&answer, "date"));
+            }
+            return Err(refusal);
         }
         let read = A::Reply::read(answer.body()).map_err(|error| error.to_string());
         let verified = read.and_then(|reply| request.verify(&reply).map(|()| reply));
@@ -153,9 +166,9 @@ impl Client {
         let invalid = |reason: String| Error::Invalid { action, reason };
         let mut request = request.map_err(|error| invalid(error.to_string()))?;
         if let Some(cache) = &self.inner.credentials {
+            let credentials = cache.get(self.inner.timeout).await?;
             // Servers hold a signature's time against their own clock.
-            let now = SystemTime::now();
-            let credentials = cache.get(now).await?;
+            let now = self.inner.clock.now();
             sign::sign(&mut request, &credentials, &self.inner.region, now).map_err(invalid)?;
         }
         Ok(request.map(http_body_util::Full::new))

@@ -33,7 +33,9 @@ impl RetryPolicy {
     /// in 0..1.
     pub fn pause(&self, attempt: u32, random: f64) -> Duration {
         let doublings = attempt.saturating_sub(1).min(31);
-        self.base.saturating_mul(1 << doublings).min(self.cap).mul_f64(random.clamp(0.0, 1.0))
+        let bound = self.base.saturating_mul(1 << doublings).min(self.cap);
+        let seconds = bound.as_secs_f64() * random.clamp(0.0, 1.0);
+        Duration::try_from_secs_f64(seconds).unwrap_or(bound)
     }
 
     /// Whether there is another attempt after this one.
@@ -60,6 +62,8 @@ mod tests {
         assert_eq!(policy.pause(3, 0.0), Duration::ZERO);
         assert_eq!(policy.pause(3, 0.5), Duration::from_millis(200));
         assert_eq!(policy.pause(u32::MAX, 1.0), policy.cap);
+        let endless = RetryPolicy { base: Duration::MAX, cap: Duration::MAX, ..policy };
+        assert_eq!(endless.pause(2, 1.0), Duration::MAX);
     }
 
     #[test]

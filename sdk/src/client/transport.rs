@@ -20,6 +20,10 @@ use super::builder::BuildError;
 /// An answer is at most ten messages of a MiB, each character of which JSON may write with six.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
+/// How long an HTTP/2 connection may be silent while somebody waits for it, until it is asked whether it
+/// is alive; and how long it may take to answer.
+const KEEP_ALIVE_MAX: Duration = Duration::from_secs(10);
+
 /// A pool of connections to one endpoint.
 #[derive(Debug)]
 pub(super) struct Transport(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
@@ -30,6 +34,8 @@ pub(super) struct TransportOptions {
     /// HTTP/2 from the first byte, also without TLS.
     pub(super) http2: bool,
     pub(super) connect_timeout: Duration,
+    /// How long an attempt may take.
+    pub(super) timeout: Duration,
     /// In PEM, in place of those that the system trusts.
     pub(super) certificate_authority: Option<Vec<u8>>,
     /// Whether the endpoint is `https`.
@@ -59,6 +65,10 @@ impl Transport {
         };
         let client = Client::builder(TokioExecutor::new())
             .http2_only(options.http2)
+            // All requests share a connection: one that is dead would have all of them time out until
+            // the system gives it up, which takes a quarter of an hour.
+            .http2_keep_alive_interval(options.timeout.min(KEEP_ALIVE_MAX))
+            .http2_keep_alive_timeout(options.timeout.min(KEEP_ALIVE_MAX))
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
@@ -104,6 +114,9 @@ fn tls(options: &TransportOptions) -> Result<ClientConfig, BuildError> {
                 let certificate =
                     certificate.map_err(|error| BuildError::Tls(error.to_string()))?;
                 roots.add(certificate).map_err(|error| BuildError::Tls(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(BuildError::Tls("the authority has no certificate in PEM".into()));
             }
         }
         // Reading them takes milliseconds: only where they are needed.

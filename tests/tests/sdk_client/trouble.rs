@@ -206,7 +206,9 @@ async fn what_may_go_better_is_tried_again_and_nothing_else() {
     let list = async |stub: &Stub| {
         client_at(&stub.url(), AT_ONCE).list_queues(ListQueues::default()).await
     };
-    for (status, body) in [(403, THROTTLED), (500, "{}"), (503, "<html></html>"), (429, "")] {
+    for (status, body) in
+        [(403, THROTTLED), (408, ""), (500, "{}"), (503, "<html></html>"), (429, "")]
+    {
         let stub = after(2, status, body).await;
         assert!(list(&stub).await.is_ok() && stub.asked() == 3, "{status} {body}");
     }
@@ -218,7 +220,7 @@ async fn what_may_go_better_is_tried_again_and_nothing_else() {
     assert_eq!(stub.asked(), 1);
 
     // What would be done twice is not asked twice, unless it was not done.
-    for (status, attempts) in [(500, 1), (503, 3)] {
+    for (status, attempts) in [(408, 1), (500, 1), (503, 3)] {
         let stub = after(usize::MAX, status, "{}").await;
         let create = CreateAccessKey::default();
         let made = client_at(&stub.url(), AT_ONCE).create_access_key(create).await;
@@ -245,6 +247,74 @@ async fn whoever_never_answers_is_not_waited_for() {
     assert!(none.is_retryable());
 }
 
+#[tokio::test]
+async fn a_silent_connection_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connected = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connected);
+    // Takes everything and says nothing, as a server does whose machine is gone.
+    let silent = tokio::spawn(async move {
+        let mut connections = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.push(stream);
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    let builder = Client::builder().endpoint(url).unsigned().http2(true);
+    let sqs = builder.timeout(Duration::from_millis(50)).retry(RetryPolicy::never()).build();
+    let sqs = sqs.unwrap();
+    let again = async {
+        while connected.load(Ordering::Relaxed) < 2 {
+            assert!(sqs.list_queues(ListQueues::default()).await.is_err());
+        }
+    };
+    // Only a failing test waits so long.
+    tokio::time::timeout(Duration::from_secs(60), again).await.expect("another connection");
+    silent.abort();
+}
+
+#[tokio::test]
+async fn signatures_follow_the_servers_clock() {
+    let stub = Stub::start(|_, request: Request<Bytes>| {
+        let date = request.headers()["x-amz-date"].to_str().unwrap_or_default().to_owned();
+        std::future::ready(match date.starts_with("20400101T00") {
+            true => Reply::answer(200, "{}"),
+            false => Reply::TooOld,
+        })
+    })
+    .await;
+    let sqs = client_at(&stub.url(), RetryPolicy::never());
+    for asked in [2, 3] {
+        sqs.list_queues(ListQueues::default()).await.unwrap();
+        assert_eq!(stub.asked(), asked, "the first one learns it, for all");
+    }
+    // A signature that is wrong for other reasons is not tried again.
+    let denied = r#"{"__type":"com.amazon.coral.service#InvalidSignatureException"}"#;
+    let stub = Stub::start(move |_, _| std::future::ready(Reply::answer(403, denied))).await;
+    let wrong = client_at(&stub.url(), AT_ONCE).list_queues(ListQueues::default()).await;
+    assert!(wrong.unwrap_err().is_denied() && stub.asked() == 1);
+}
+
+#[tokio::test]
+async fn each_receive_from_a_fifo_queue_is_one_of_its_own() {
+    let server = Server::start_signed(&[]);
+    let sqs = client(&server);
+    let url = queue(&sqs, "q.fifo").await;
+    for body in ["1", "2"] {
+        let send = SendMessage::new(&url, body).group(body).dedup_id(body);
+        sqs.send_message(send).await.unwrap();
+    }
+    // One request, used again and again.
+    let receive = ReceiveMessage::new(&url);
+    let mut bodies = Vec::new();
+    for _ in 0..3 {
+        let received = sqs.receive_message(receive.clone()).await.unwrap().messages;
+        bodies.extend(received.into_iter().map(|message| message.body));
+    }
+    assert_eq!(bodies, ["1", "2"]);
+}
+
 /// A server that answers as it is told.
 struct Stub {
     address: SocketAddr,
@@ -255,6 +325,8 @@ struct Stub {
 /// What a [`Stub`] does with a request.
 enum Reply {
     Answer(u16, Bytes),
+    /// It refuses a signature, at the first hour of 2040.
+    TooOld,
     /// It hangs up.
     Nothing,
 }
@@ -267,6 +339,7 @@ impl Reply {
 
 impl Stub {
     const REQUEST_ID: &str = "7c1e4a86-0000-4000-8000-000000000000";
+    const TOO_OLD: &str = r#"{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"Signature expired"}"#;
 
     /// One that is told by a function of how many requests came before, and of the request.
     async fn start<F>(answer: impl Fn(usize, Request<Bytes>) -> F + Send + Sync + 'static) -> Stub
@@ -287,10 +360,16 @@ impl Stub {
                         let (head, body) = request.into_parts();
                         let body = body.collect().await.map_err(|_| "half a request")?;
                         let request = Request::from_parts(head, body.to_bytes());
-                        let Reply::Answer(status, body) = answer(count, request).await else {
-                            return Err("it hangs up");
+                        let response = Response::builder();
+                        let (response, status, body) = match answer(count, request).await {
+                            Reply::Answer(status, body) => (response, status, body),
+                            Reply::TooOld => {
+                                let date = "Sun, 01 Jan 2040 00:30:00 GMT";
+                                (response.header("date", date), 403, Stub::TOO_OLD.into())
+                            }
+                            Reply::Nothing => return Err("it hangs up"),
                         };
-                        let response = Response::builder()
+                        let response = response
                             .status(status)
                             .header("x-amzn-requestid", Stub::REQUEST_ID)
                             .body(Full::new(body));
