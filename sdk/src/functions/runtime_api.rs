@@ -113,10 +113,15 @@ async fn respond(
                 answered
             }
         }
-        (&Method::POST, ["invocation", id, "error"]) => match read(body, ERROR_BYTES_MAX).await {
-            Ok(body) => answer(process, calls, id, Err(FunctionError::read(kind, body))).await,
-            Err(_) => refuse(StatusCode::BAD_REQUEST, "InvalidRequest"),
-        },
+        (&Method::POST, ["invocation", id, "error"]) => {
+            let body = match read(body, ERROR_BYTES_MAX).await {
+                Ok(body) => body,
+                // That it failed counts; why is more than anybody reads.
+                Err(Unread::TooLarge) => Bytes::new(),
+                Err(Unread::Broken) => return refuse(StatusCode::BAD_REQUEST, "InvalidRequest"),
+            };
+            answer(process, calls, id, Err(FunctionError::read(kind, body))).await
+        }
         (&Method::POST, ["init", "error"]) => {
             let body = read(body, ERROR_BYTES_MAX).await.unwrap_or_default();
             // Who listens no more stops the process anyway.
@@ -316,6 +321,17 @@ mod tests {
         let _asked = api.request("POST", "invocation/id-1/response", "", &large);
         let (_, result, tell) = api.answered().await;
         assert_eq!(result.unwrap_err().error_type, "Function.ResponseSizeTooLarge");
+        tell.send(true).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_error_of_many_words_is_one() {
+        let mut api = Api::serve().await;
+        let kind = "lambda-runtime-function-error-type: Runtime.Oops\r\n";
+        let words = vec![b' '; ERROR_BYTES_MAX + 1];
+        let _asked = api.request("POST", "invocation/id-1/error", kind, &words);
+        let (_, result, tell) = api.answered().await;
+        assert_eq!(result.unwrap_err().error_type, "Runtime.Oops");
         tell.send(true).unwrap();
     }
 
