@@ -1,6 +1,6 @@
 //! What was typed: the flags that every command has, and the commands.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
 
 use crate::commands;
 use crate::completion;
@@ -108,4 +108,47 @@ Examples:
         /// The folder; it is made where it is missing
         folder: std::path::PathBuf,
     },
+}
+
+/// Whether an argument's value is a queue: every one that is called so, and a new command needs to do
+/// nothing for it.
+pub(crate) fn is_queue(arg: &Arg) -> bool {
+    let called = arg.get_value_names().and_then(|names| names.first());
+    called.is_some_and(|name| matches!(name.as_str(), "QUEUE" | "QUEUES"))
+}
+
+/// The queues that a line names.
+pub(crate) fn queues_named(command: &clap::Command, line: &ArgMatches) -> Vec<String> {
+    let values = |arg: &Arg| line.try_get_many::<String>(arg.get_id().as_str()).ok().flatten();
+    let here = command.get_arguments().filter(|arg| is_queue(arg)).filter_map(values);
+    let mut named: Vec<String> = here.flatten().cloned().collect();
+    if let Some((name, line)) = line.subcommand()
+        && let Some(command) = command.find_subcommand(name)
+    {
+        named.extend(queues_named(command, line));
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_queues_of_a_line_are_found_wherever_they_stand() {
+        let named = |line: &str| {
+            let words = line.split(' ');
+            let line = Cli::command().try_get_matches_from(words).expect("it makes sense");
+            queues_named(&Cli::command(), &line)
+        };
+        assert_eq!(named("stanchion send orders hello"), ["orders"]);
+        assert_eq!(named("stanchion queue policy get orders"), ["orders"]);
+        assert_eq!(named("stanchion queue export a b"), ["a", "b"]);
+        let mut redrive = named("stanchion -c prod redrive orders-dlq --to repair");
+        redrive.sort_unstable();
+        assert_eq!(redrive, ["orders-dlq", "repair"]);
+        assert!(named("stanchion queue ls orders").is_empty());
+    }
 }

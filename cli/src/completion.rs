@@ -11,7 +11,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use serde_json::json;
 
-use crate::args::{Cli, Global};
+use crate::args::{Cli, Global, is_queue};
 use crate::context::{Contexts, Target};
 use crate::failure::Failure;
 use crate::output::Output;
@@ -68,12 +68,10 @@ fn with_live_values(command: Command) -> Command {
     command.mut_subcommands(with_live_values)
 }
 
-/// Every argument whose value is called a queue is one; so a new command needs to do nothing.
 fn completer_of(arg: &Arg) -> Option<ArgValueCompleter> {
-    let value = arg.get_value_names()?.first()?;
-    match (value.as_str(), arg.get_id().as_str()) {
-        ("QUEUE" | "QUEUES", _) => Some(ArgValueCompleter::new(queues)),
-        (_, "context") => Some(ArgValueCompleter::new(contexts)),
+    match arg.get_id().as_str() {
+        _ if is_queue(arg) => Some(ArgValueCompleter::new(queues)),
+        "context" => Some(ArgValueCompleter::new(contexts)),
         _ => None,
     }
 }

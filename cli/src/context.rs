@@ -168,9 +168,11 @@ impl Target {
             builder = builder.region(region);
         }
         let amazon = endpoint.as_deref() == Some(AMAZON);
-        if let Some(url) = endpoint.as_deref().filter(|_| !amazon) {
-            builder = builder.endpoint(url);
-        }
+        builder = match endpoint {
+            _ if amazon => builder.amazon(),
+            Some(url) => builder.endpoint(url),
+            None => builder,
+        };
         if let Some(file) = &context.certificate_authority {
             let pem = fs::read(file);
             let pem =
@@ -189,13 +191,22 @@ impl Target {
         if amazon || profile.is_some() || aws_is_set_up() {
             builder = builder.or_from_profile(profile.as_deref()).await;
         } else {
+            builder = match aws_endpoint() {
+                Some(url) => builder.or_endpoint(url),
+                None => builder,
+            };
             builder = builder.or_unsigned();
         }
-        let builder = if amazon { builder } else { builder.or_endpoint(LOCAL) };
-        let client = builder.build()?;
+        let client = builder.or_endpoint(LOCAL).build()?;
         let name = named.cloned().unwrap_or_else(|| client.endpoint());
         Ok(Target { name, protected: context.protected, client })
     }
+}
+
+/// Where the environment sends AWS' own tools.
+fn aws_endpoint() -> Option<String> {
+    let variable = |name| std::env::var(name).ok().filter(|url| !url.is_empty());
+    variable("AWS_ENDPOINT_URL_SQS").or_else(|| variable("AWS_ENDPOINT_URL"))
 }
 
 /// Whether this machine has settings for AWS' own tools.

@@ -20,25 +20,34 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use clap_complete::CompleteEnv;
 
-use crate::args::Cli;
+use crate::args::{Cli, queues_named};
 use crate::output::Output;
 
 fn main() -> ExitCode {
     // Where a shell asks what could be typed, that is all there is to do.
     CompleteEnv::with_factory(completion::command).complete();
-    let cli = match Cli::try_parse() {
+    let mut command = Cli::command();
+    // Help and version exit here too, with a code of their own.
+    let line = command.get_matches_mut();
+    let cli = match Cli::from_arg_matches(&line) {
         Ok(cli) => cli,
-        // Help and version come this way too, with an exit code of their own.
-        Err(error) => error.exit(),
+        Err(error) => error.format(&mut command).exit(),
     };
+    let named = queues_named(&command, &line);
     let output = Output::new(cli.global.output);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(cli, &output)),
+        Ok(runtime) => runtime.block_on(async {
+            let global = cli.global.clone();
+            match commands::run(cli, &output).await {
+                Err(failure) => Err(queues::suggest(failure, &global, &named).await),
+                done => done,
+            }
+        }),
         Err(error) => Err(failure::Failure::failed(format!("cannot start threads: {error}"))),
     };
     match done {

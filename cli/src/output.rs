@@ -1,12 +1,14 @@
 //! The only writer to standard output and standard error: tables for people, JSON, NDJSON or CSV for
 //! programs.
 
+use std::fmt;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use comfy_table::{Attribute, Cell};
-use serde::Serialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
@@ -25,7 +27,8 @@ pub(crate) enum Format {
     Csv,
 }
 
-/// What a command prints: its JSON form is stable, its table is for people.
+/// What a command prints: its JSON form is stable, its table is for people. CSV has the fields of the
+/// JSON form in their order, so they are declared in the order of the table's columns.
 pub(crate) trait Record: Serialize {
     /// The headings of the table.
     const COLUMNS: &'static [&'static str];
@@ -190,23 +193,48 @@ impl Output {
 
     fn csv(&self, records: &[impl Serialize]) -> Result<(), Failure> {
         let mut writer = csv::Writer::from_writer(BufWriter::new(io::stdout().lock()));
-        let mut names: Option<Vec<String>> = None;
-        for record in records {
-            let value = serde_json::to_value(record).map_err(unprintable)?;
-            let Value::Object(fields) = value else { continue };
-            if names.is_none() {
-                let first: Vec<String> = fields.keys().cloned().collect();
-                writer.write_record(&first).map_err(csv_failure)?;
-                names = Some(first);
+        for (place, record) in records.iter().enumerate() {
+            let json = serde_json::to_string(record).map_err(unprintable)?;
+            let Fields(fields) = serde_json::from_str(&json).map_err(unprintable)?;
+            if place == 0 {
+                let names = fields.iter().map(|(name, _)| name);
+                writer.write_record(names).map_err(csv_failure)?;
             }
-            let cells = names.iter().flatten().map(|name| match fields.get(name) {
-                None | Some(Value::Null) => String::new(),
-                Some(Value::String(text)) => text.clone(),
-                Some(other) => other.to_string(),
+            let cells = fields.iter().map(|(_, value)| match value {
+                Value::Null => String::new(),
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
             });
             writer.write_record(cells).map_err(csv_failure)?;
         }
         writer.flush().map_err(unwritten)
+    }
+}
+
+/// The fields of a record in their order, which a JSON object of `serde_json` forgets.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
+        struct InOrder;
+
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a record")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(InOrder)
     }
 }
 

@@ -1,11 +1,11 @@
 //! Queues by their names, and what to say about a name that is none.
 
 use std::cmp::Ordering;
-use std::future::Future;
 
 use stanchion_sdk::actions::queues::ListQueues;
 use stanchion_sdk::{Attributes, Client, Error, GetQueueAttributes};
 
+use crate::args::Global;
 use crate::context::Target;
 use crate::failure::Failure;
 
@@ -28,17 +28,54 @@ const OWN_ATTRIBUTES: [&str; 3] =
 
 /// Everything about a queue, where it is Stanchion's also what it has beyond SQS.
 pub(crate) async fn attributes(client: &Client, queue: &str) -> Result<Attributes, Error> {
-    let mut request = GetQueueAttributes::all(queue);
     if !client.is_amazon() {
+        let mut request = GetQueueAttributes::all(queue);
         request.attribute_names.extend(OWN_ATTRIBUTES.map(str::to_owned));
         match client.get_queue_attributes(request).await {
             // Somebody else's server.
             Err(error) if error.code() == Some("InvalidAttributeName") => {}
             answer => return Ok(answer?.attributes),
         }
-        request = GetQueueAttributes::all(queue);
     }
-    Ok(client.get_queue_attributes(request).await?.attributes)
+    attributes_of_sqs(client, queue).await
+}
+
+/// Everything about a queue of a server that is not Stanchion.
+pub(crate) async fn attributes_of_sqs(client: &Client, queue: &str) -> Result<Attributes, Error> {
+    Ok(client.get_queue_attributes(GetQueueAttributes::all(queue)).await?.attributes)
+}
+
+/// An attribute that is a number.
+pub(crate) fn number(attributes: &Attributes, name: &str) -> Option<u64> {
+    attributes.get(name)?.parse().ok()
+}
+
+/// How many messages a queue has, by their state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Depth {
+    /// To be received.
+    pub(crate) available: u64,
+    /// Received, and neither deleted nor returned.
+    pub(crate) in_flight: u64,
+    /// Not to be received yet.
+    pub(crate) delayed: u64,
+}
+
+impl Depth {
+    /// Of a queue with these attributes; what they do not say is zero.
+    pub(crate) fn of(attributes: &Attributes) -> Depth {
+        let count = |name| number(attributes, name).unwrap_or(0);
+        Depth {
+            available: count("ApproximateNumberOfMessages"),
+            in_flight: count("ApproximateNumberOfMessagesNotVisible"),
+            delayed: count("ApproximateNumberOfMessagesDelayed"),
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn total(self) -> u64 {
+        self.available + self.in_flight + self.delayed
+    }
 }
 
 /// The names of the queues that begin so, `max` at most.
@@ -61,32 +98,36 @@ pub(crate) async fn names(
     }
 }
 
-/// Does something with a queue that somebody named; where there is none of that name, says which name
+/// Where a command failed for want of a queue, and one of those it `named` is missing: says which name
 /// may have been meant.
-pub(crate) async fn about<T>(
+pub(crate) async fn suggest(failure: Failure, global: &Global, named: &[String]) -> Failure {
+    let Failure::MissingQueue { message, hint } = failure else { return failure };
+    let Ok(target) = Target::resolve(global).await else {
+        return Failure::MissingQueue { message, hint };
+    };
+    let Some((wanted, meant)) = meant(&target, named).await else {
+        // They are there: what is missing is another one.
+        return Failure::MissingQueue { message, hint };
+    };
+    let message = format!("there is no queue {wanted:?} on {} ({message})", target.name);
+    let hint = hint.map_or(meant.clone(), |hint| format!("{meant} ({hint})"));
+    Failure::MissingQueue { message, hint: Some(hint) }
+}
+
+/// The first of these queues that is missing, and what to say about its name.
+pub(crate) async fn meant<'a>(
     target: &Target,
-    queue: &str,
-    deed: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    let message = match deed.await {
-        Err(Failure::MissingQueue { message, hint: None }) => message,
-        done => return done,
-    };
-    let wanted = name_of(queue);
-    let Ok(names) = names(&target.client, None, LOOKED_THROUGH_MAX).await else {
-        return Err(Failure::MissingQueue { message, hint: None });
-    };
-    if names.iter().any(|name| name == wanted) {
-        // It is there: what is missing is another one.
-        return Err(Failure::MissingQueue { message, hint: None });
-    }
-    let hint = match nearest(wanted, &names) {
+    named: &'a [String],
+) -> Option<(&'a str, String)> {
+    let names = names(&target.client, None, LOOKED_THROUGH_MAX).await.ok()?;
+    let missing = |wanted: &&str| !names.iter().any(|name| name == wanted);
+    let wanted = named.iter().map(|queue| name_of(queue)).find(missing)?;
+    let meant = match nearest(wanted, &names) {
         Some(name) => format!("did you mean {name}?"),
         None if names.is_empty() => format!("there are no queues on {} yet", target.name),
         None => "`stanchion queue ls` lists the queues".into(),
     };
-    let message = format!("there is no queue {wanted:?} on {} ({message})", target.name);
-    Err(Failure::MissingQueue { message, hint: Some(hint) })
+    Some((wanted, meant))
 }
 
 /// The name that is most like this one, if one is.

@@ -33,6 +33,11 @@
 //! # }
 //! ```
 
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 pub mod actions;
 pub mod client;
 pub mod dead_letter;

@@ -67,7 +67,12 @@ impl Cli {
 
     /// The command, ready to run; its standard input is empty.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
-        let mut command = Command::new(binary::stanchion());
+        self.program(binary::stanchion(), args)
+    }
+
+    /// Another program, where the command would run and in its environment.
+    pub fn program<S: AsRef<OsStr>>(&self, program: impl AsRef<OsStr>, args: &[S]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.folder());
         command.env_clear().env("HOME", self.folder()).env("STANCHION_HOME", self.folder());
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));

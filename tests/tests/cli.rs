@@ -12,3 +12,4 @@ mod queue;
 mod server;
 mod top;
 mod transfer;
+mod walk;

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::{Output, Record};
 use crate::progress;
+use crate::queues::{Depth, attributes};
 use crate::units::{parse_duration, parse_size, show_bytes, show_count};
 
 /// The longest time that is measured, in microseconds: what takes longer counts as that.
@@ -526,10 +527,7 @@ impl Shared {
             // It counts approximately, and late.
             return Ok(0);
         }
-        let request = stanchion_sdk::GetQueueAttributes::all(&self.queue);
-        let attributes = self.client.get_queue_attributes(request).await?.attributes;
-        let there = attributes.get("ApproximateNumberOfMessages");
-        let there: u64 = there.and_then(|text| text.parse().ok()).unwrap_or(0);
-        Ok(sent.saturating_sub(there))
+        let depth = Depth::of(&attributes(&self.client, &self.queue).await?);
+        Ok(sent.saturating_sub(depth.available))
     }
 }

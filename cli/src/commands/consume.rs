@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use stanchion_sdk::GetQueueAttributes;
 use stanchion_sdk::worker::{Backoff, BoxError, Delivery, Outcome, Worker};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
@@ -20,7 +19,7 @@ use crate::line::{Line, Value};
 use crate::output::{Output, Record};
 use crate::units::{parse_duration, show_count};
 
-use crate::queues::name_of;
+use crate::queues::{attributes, name_of};
 
 /// The longest value that goes into the environment, in bytes: a system refuses to start a command
 /// with longer ones.
@@ -109,7 +108,7 @@ impl Record for Consumed {
 pub(crate) async fn run(consume: Consume, global: &Global, output: &Output) -> Result<(), Failure> {
     let target = Target::resolve(global).await?;
     // A worker goes on asking for a queue that is missing; who types wants to know.
-    target.client.get_queue_attributes(GetQueueAttributes::all(&consume.queue)).await?;
+    attributes(&target.client, &consume.queue).await?;
     let name = name_of(&consume.queue).to_owned();
     if consume.dry_run {
         let sentence = format!("Would run {:?} for each message of {name}", consume.command);

@@ -58,8 +58,8 @@ pub(crate) struct Add {
 
 #[derive(Serialize)]
 struct Shown {
-    name: String,
     current: bool,
+    name: String,
     endpoint: Option<String>,
     region: Option<String>,
     signs: String,

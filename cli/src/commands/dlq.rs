@@ -7,9 +7,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use stanchion_sdk::actions::own::server::ListQueueStats;
 use stanchion_sdk::actions::queues::ListQueues;
-use stanchion_sdk::{Client, GetQueueAttributes};
+use stanchion_sdk::Client;
 
 use crate::args::Global;
+use crate::commands::queue::attributes::dead_letters_of;
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::filter::Which;
@@ -18,7 +19,7 @@ use crate::output::{Output, Record};
 use crate::pages::Pages;
 use crate::units::{show_count, show_seconds};
 
-use crate::queues::name_of;
+use crate::queues::{Depth, attributes_of_sqs, name_of};
 
 /// The most kinds of dead letters that are told apart.
 const KINDS_MAX: usize = 1_000;
@@ -178,12 +179,8 @@ async fn list_one_by_one(client: &Client, prefix: Option<String>) -> Result<Vec<
     loop {
         let page = client.list_queues(request.clone()).await?;
         for url in page.queue_urls {
-            let attributes = client.get_queue_attributes(GetQueueAttributes::all(&url)).await?;
-            let target = attributes.attributes.get("RedrivePolicy").and_then(|text| {
-                let policy: serde_json::Value = serde_json::from_str(text).ok()?;
-                Some(name_of(policy.get("deadLetterTargetArn")?.as_str()?).to_owned())
-            });
-            if let Some(target) = target {
+            if let Some(policy) = dead_letters_of(&attributes_of_sqs(client, &url).await?) {
+                let target = name_of(&policy.queue).to_owned();
                 sources.entry(target).or_default().push(name_of(&url).to_owned());
             }
         }
@@ -195,18 +192,15 @@ async fn list_one_by_one(client: &Client, prefix: Option<String>) -> Result<Vec<
     let mut listed = Vec::new();
     let prefix = prefix.unwrap_or_default();
     for (queue, sources) in sources.into_iter().filter(|(queue, _)| queue.starts_with(&prefix)) {
-        let attributes = match client.get_queue_attributes(GetQueueAttributes::all(&queue)).await {
-            Ok(reply) => reply.attributes,
+        let Depth { available, in_flight, .. } = match attributes_of_sqs(client, &queue).await {
+            Ok(attributes) => Depth::of(&attributes),
             // A policy may name a queue that is gone.
             Err(error) if error.is_queue_missing() => continue,
             Err(error) => return Err(error.into()),
         };
-        let count =
-            |name: &str| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let in_flight: u64 = count("ApproximateNumberOfMessagesNotVisible");
         listed.push(Listed {
             queue,
-            messages: count("ApproximateNumberOfMessages") + in_flight,
+            messages: available + in_flight,
             in_flight,
             oldest_age_seconds: None,
             source_count: sources.len() as u64,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use stanchion_sdk::{GetQueueAttributes, ReceiveMessage};
+use stanchion_sdk::ReceiveMessage;
 
 use crate::args::Global;
 use crate::context::Target;
@@ -19,7 +19,7 @@ use crate::pages::Pages;
 use crate::progress;
 use crate::units::{parse_duration, show_count};
 
-use crate::queues::{is_fifo, name_of};
+use crate::queues::{Depth, attributes, is_fifo, name_of};
 
 /// Export a queue as lines of JSON, and leave it as it is
 #[derive(Args, Debug)]
@@ -68,9 +68,8 @@ pub(crate) async fn run(export: Export, global: &Global, output: &Output) -> Res
     if export.by_receive && filter.is_some() {
         return Err(Failure::Usage("a receive takes no filter".into()));
     }
-    let attributes = client.get_queue_attributes(GetQueueAttributes::all(queue)).await?.attributes;
-    let messages = attributes.get("ApproximateNumberOfMessages");
-    let total = messages.and_then(|text| text.parse().ok()).filter(|_| filter.is_none());
+    let depth = Depth::of(&attributes(client, queue).await?);
+    let total = filter.is_none().then_some(depth.available);
 
     let mut sink = Sink {
         file: match &export.to {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use clap::Args;
 use serde::Serialize;
-use stanchion_sdk::GetQueueAttributes;
 
 use crate::args::Global;
 use crate::context::Target;
@@ -15,7 +14,7 @@ use crate::pages::Pages;
 use crate::show::{Bodies, Stream};
 use crate::units::show_count;
 
-use crate::queues::name_of;
+use crate::queues::{Depth, attributes, name_of};
 
 /// How long a page waits for what arrives, in seconds: as long as the server does.
 const FOLLOW_SECONDS: u32 = 20;
@@ -191,14 +190,9 @@ pub(crate) async fn count(count: Count, global: &Global, output: &Output) -> Res
     let target = Target::resolve(global).await?;
     let queue = name_of(&count.queue).to_owned();
     let Some(filter) = count.which.filter() else {
-        let request = GetQueueAttributes::all(&count.queue);
-        let attributes = target.client.get_queue_attributes(request).await?.attributes;
-        let count =
-            |name: &str| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let available = count("ApproximateNumberOfMessages");
-        let in_flight = count("ApproximateNumberOfMessagesNotVisible");
-        let delayed = count("ApproximateNumberOfMessagesDelayed");
-        let total = available + in_flight + delayed;
+        let depth = Depth::of(&attributes(&target.client, &count.queue).await?);
+        let Depth { available, in_flight, delayed } = depth;
+        let total = depth.total();
         return output.item(&Counts { queue, available, in_flight, delayed, total });
     };
     let mut messages = 0;

@@ -11,7 +11,7 @@ use stanchion_sdk::actions::move_tasks::{
     CancelMessageMoveTask, ListMessageMoveTasks, MessageMoveTask, StartMessageMoveTask,
 };
 use stanchion_sdk::actions::own::messages::{Filter, MoveMessages};
-use stanchion_sdk::{Client, GetQueueAttributes};
+use stanchion_sdk::Client;
 
 use crate::args::Global;
 use crate::confirm::Consent;
@@ -25,7 +25,7 @@ use crate::pages::Pages;
 use crate::progress;
 use crate::units::show_count;
 
-use crate::queues::name_of;
+use crate::queues::{Depth, attributes, name_of};
 
 /// Between two looks at a task.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -119,7 +119,7 @@ pub(crate) async fn run(redrive: Redrive, global: &Global, output: &Output) -> R
 }
 
 async fn arn(client: &Client, queue: &str) -> Result<String, Failure> {
-    let attributes = client.get_queue_attributes(GetQueueAttributes::all(queue)).await?.attributes;
+    let attributes = attributes(client, queue).await?;
     let arn = attributes.get("QueueArn").cloned();
     arn.ok_or_else(|| Failure::failed(format!("the server does not say what {queue} is")))
 }
@@ -350,9 +350,8 @@ impl Choice<'_> {
 
 /// Where messages cannot be looked at.
 async fn count_only(client: &Client, queue: &str, output: &Output) -> Result<(), Failure> {
-    let attributes = client.get_queue_attributes(GetQueueAttributes::all(queue)).await?.attributes;
-    let count = attributes.get("ApproximateNumberOfMessages").and_then(|text| text.parse().ok());
-    let (queue, count) = (name_of(queue), count.unwrap_or(0));
+    let count = Depth::of(&attributes(client, queue).await?).available;
+    let queue = name_of(queue);
     let record = serde_json::json!({"queue": queue, "would_move": count});
     output.done(&format!("Would move about {} messages of {queue}", show_count(count)), &record)
 }

@@ -169,9 +169,9 @@ struct Info {
     limits: String,
     shards: u32,
     virtual_clock: bool,
+    now: u64,
     account: String,
     region: String,
-    now: u64,
     healthy: bool,
     accepts_sends: bool,
 }
@@ -184,9 +184,9 @@ impl From<ServerInfo> for Info {
             limits: info.limits,
             shards: info.shards,
             virtual_clock: info.virtual_clock,
+            now: info.now,
             account: info.account,
             region: info.region,
-            now: info.now,
             healthy: info.healthy,
             accepts_sends: info.accepts_sends,
         }
@@ -228,9 +228,9 @@ impl Record for Info {
 #[derive(Serialize)]
 struct Copied {
     name: String,
-    folder: String,
-    bytes: u64,
     made_at: u64,
+    bytes: u64,
+    folder: String,
 }
 
 impl From<CheckpointReply> for Copied {

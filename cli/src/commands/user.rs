@@ -95,9 +95,9 @@ Examples:
 struct Listed {
     user: String,
     account: String,
-    arn: String,
     created_at: u64,
     policies: BTreeMap<String, Value>,
+    arn: String,
 }
 
 impl From<User> for Listed {

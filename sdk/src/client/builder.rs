@@ -33,7 +33,7 @@ pub enum BuildError {
 /// What a client is made of; the rest has defaults.
 #[derive(Debug)]
 pub struct ClientBuilder {
-    endpoint: Option<String>,
+    endpoint: Option<Endpoint>,
     region: Option<String>,
     signer: Option<Signer>,
     timeout: Duration,
@@ -41,6 +41,13 @@ pub struct ClientBuilder {
     http2: bool,
     connect_timeout: Duration,
     certificate_authority: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Endpoint {
+    /// Amazon SQS in the region, which may become known later.
+    Amazon,
+    Url(String),
 }
 
 #[derive(Debug)]
@@ -67,7 +74,14 @@ impl Default for ClientBuilder {
 impl ClientBuilder {
     /// Where the server is: `http://127.0.0.1:9324`. By default Amazon SQS in the region.
     pub fn endpoint(mut self, url: impl Into<String>) -> Self {
-        self.endpoint = Some(url.into());
+        self.endpoint = Some(Endpoint::Url(url.into()));
+        self
+    }
+
+    /// Amazon SQS in the region, wherever environment and profiles would send AWS' own tools
+    /// (`AWS_ENDPOINT_URL`).
+    pub fn amazon(mut self) -> Self {
+        self.endpoint = Some(Endpoint::Amazon);
         self
     }
 
@@ -103,7 +117,7 @@ impl ClientBuilder {
 
     /// This endpoint if no other was given.
     pub fn or_endpoint(mut self, url: impl Into<String>) -> Self {
-        self.endpoint = self.endpoint.or_else(|| Some(url.into()));
+        self.endpoint = self.endpoint.or_else(|| Some(Endpoint::Url(url.into())));
         self
     }
 
@@ -141,7 +155,10 @@ impl ClientBuilder {
     /// Makes the client; connects to nobody yet.
     pub fn build(self) -> Result<Client, BuildError> {
         let region = self.region.unwrap_or_else(|| DEFAULT_REGION.into());
-        let endpoint = self.endpoint.unwrap_or_else(|| amazon(&region));
+        let endpoint = match self.endpoint {
+            Some(Endpoint::Url(url)) => url,
+            Some(Endpoint::Amazon) | None => amazon(&region),
+        };
         let uri = endpoint_uri(&endpoint).ok_or(BuildError::Endpoint(endpoint))?;
         let credentials = match self.signer {
             Some(Signer::Provider(provider)) => Some(CredentialsCache::new(provider)),
@@ -207,7 +224,7 @@ mod from_env {
                 .ok()
                 .and_then(|key| config.service_config()?.load_config(key));
             let endpoint = of_sqs.or_else(|| config.endpoint_url().map(str::to_owned));
-            self.endpoint = self.endpoint.or(endpoint);
+            self.endpoint = self.endpoint.or(endpoint.map(super::Endpoint::Url));
             let region = config.region().map(ToString::to_string);
             self.region = self.region.or(region);
             let provider = config.credentials_provider().map(super::Signer::Provider);
@@ -246,8 +263,9 @@ mod tests {
         assert_eq!(client("eu-west-1").endpoint(), "https://sqs.eu-west-1.amazonaws.com/");
         assert_eq!(client("cn-north-1").endpoint(), "https://sqs.cn-north-1.amazonaws.com.cn/");
         assert!(client("eu-west-1").is_amazon());
-        let ours = Client::builder().endpoint("http://localhost:9324").unsigned().build().unwrap();
-        assert!(!ours.is_amazon());
+        let ours = || Client::builder().endpoint("http://localhost:9324").unsigned();
+        assert!(!ours().build().unwrap().is_amazon());
+        assert!(ours().amazon().or_endpoint("http://localhost:9324").build().unwrap().is_amazon());
     }
 
     #[test]

@@ -82,3 +82,27 @@ fn what_is_destroyed_in_a_protected_context_is_named_twice() {
     cli.ok(&["queue", "create", "orders"]);
     cli.ok(&["queue", "purge", "orders", "--yes-i-mean", "orders"]);
 }
+
+#[test]
+fn amazon_is_meant_whatever_aws_tools_are_told() {
+    let server = Server::start();
+    let cli = Cli::at(None);
+    let run = |args: &[&str], name: &str| {
+        let output = cli.command(args).env(name, server.url()).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), err)
+    };
+    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"] {
+        assert_eq!(run(&["queue", "create", "q"], name).0, Some(0), "{name} is where nothing else is");
+    }
+    let add = ["--endpoint", "amazon", "--region", "eu-west-1", "--unsigned"];
+    cli.ok(&[&["context", "add", "aws"], &add[..]].concat());
+    for args in [&["export", "q", "-c", "aws"][..], &[&["export", "q"], &add[..]].concat()] {
+        for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"] {
+            let (code, err) = run(args, name);
+            // Only Amazon's cannot be looked into; it says so before it asks anybody.
+            assert_eq!(code, Some(2), "{name}: {err}");
+            assert!(err.contains("--by-receive"), "{name}: {err}");
+        }
+    }
+}

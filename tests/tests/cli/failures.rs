@@ -49,6 +49,8 @@ fn a_queue_that_does_not_exist_is_answered_with_the_one_that_was_meant() {
     assert!(ran.err.contains("there are no queues on"), "{}", ran.err);
     cli.ok(&["queue", "create", "orders"]);
     cli.ok(&["queue", "create", "payments"]);
+    let two = "{\"body\":\"a\"}\n{\"body\":\"b\"}\n";
+    fs::write(cli.folder().join("two"), two).unwrap();
     for args in [
         &["queue", "describe", "ordres"][..],
         &["queue", "set", "ordres", "--wait", "1s"],
@@ -61,12 +63,34 @@ fn a_queue_that_does_not_exist_is_answered_with_the_one_that_was_meant() {
         &["queue", "resume", "ordres"],
         &["queue", "groups", "ls", "ordres"],
         &["queue", "policy", "get", "ordres"],
+        &["send", "ordres", "hello"],
+        &["send", "ordres", "--file", "two", "--lines"],
+        &["import", "ordres", "--file", "two"],
+        &["receive", "ordres"],
+        &["receive", "ordres", "--dry-run"],
+        &["peek", "ordres"],
+        &["tail", "ordres"],
+        &["delete", "ordres", "handle"],
+        &["delete", "ordres", "--contains", "x", "--yes"],
+        &["extend", "ordres", "handle", "--by", "1s"],
+        &["count", "ordres"],
+        &["count", "ordres", "--contains", "x"],
+        &["export", "ordres"],
+        &["dlq", "show", "ordres"],
+        &["redrive", "ordres"],
+        &["redrive", "ordres", "--dry-run"],
+        &["redrive", "payments", "--to", "ordres"],
+        &["consume", "ordres", "--", "true"],
+        &["function", "run", "--queue", "ordres", "--", "true"],
     ] {
         let ran = cli.run(args).expect_code(3);
         assert!(ran.err.contains("there is no queue \"ordres\""), "{args:?}: {}", ran.err);
         assert!(ran.err.contains("hint: did you mean orders?"), "{args:?}: {}", ran.err);
         assert!(ran.err.contains("QueueDoesNotExist"), "{args:?}: {}", ran.err);
     }
+    // The doctor goes on, and says so among the rest.
+    let ran = cli.run(&["doctor", "ordres"]).expect_code(1);
+    assert!(ran.out.contains("did you mean orders?"), "{}", ran.out);
     let ran = cli.run(&["queue", "describe", "invoices"]).expect_code(3);
     assert!(ran.err.contains("`stanchion queue ls` lists the queues"), "{}", ran.err);
 }
@@ -105,9 +129,10 @@ fn every_format_says_the_same() {
     let lines = cli.ok(&["queue", "ls", "-o", "ndjson"]);
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(list, Value::Array(lines));
-    let names = "available,dead_letter_queue,delayed,fifo,in_flight,name,oldest_age_seconds";
+    // In the order of the table's columns.
+    let names = "name,fifo,available,in_flight,delayed,oldest_age_seconds,dead_letter_queue";
     let csv = cli.ok(&["queue", "ls", "-o", "csv"]);
-    assert_eq!(csv, format!("{names}\n0,,0,false,0,a,\n0,,0,true,0,b.fifo,\n"));
+    assert_eq!(csv, format!("{names}\na,false,0,0,0,,\nb.fifo,true,0,0,0,,\n"));
     let table = cli.ok(&["queue", "ls"]);
     let rows: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0][..3], ["NAME", "TYPE", "AVAILABLE"]);

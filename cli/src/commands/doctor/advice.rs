@@ -3,8 +3,8 @@
 use stanchion_sdk::message::Attributes;
 
 use super::{Finding, Severity};
-use crate::commands::queue::attributes::{dead_letters_of, number};
-use crate::queues::{is_fifo, name_of};
+use crate::commands::queue::attributes::dead_letters_of;
+use crate::queues::{Depth, is_fifo, name_of, number};
 use crate::units::{show_count, show_seconds};
 
 /// Nothing is worked through reliably in less.
@@ -32,7 +32,7 @@ impl Queue {
             visibility_seconds: number(attributes, "VisibilityTimeout"),
             retention_seconds: number(attributes, "MessageRetentionPeriod"),
             wait_seconds: number(attributes, "ReceiveMessageWaitTimeSeconds"),
-            available: number(attributes, "ApproximateNumberOfMessages").unwrap_or(0),
+            available: Depth::of(attributes).available,
             dead_letters: dead_letters_of(attributes).map(|dead| (dead.queue, dead.max_receives)),
             paused: attributes.get("Stanchion.Paused").cloned(),
         }

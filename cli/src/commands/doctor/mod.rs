@@ -9,7 +9,7 @@ use serde::Serialize;
 use stanchion_sdk::actions::own::access::ListAccessKeys;
 use stanchion_sdk::actions::own::messages::PeekMessages;
 use stanchion_sdk::actions::own::server::{GetServerInfo, ListCheckpoints, ServerInfo};
-use stanchion_sdk::actions::queues::{GetQueueAttributes, ListQueues};
+use stanchion_sdk::actions::queues::ListQueues;
 use stanchion_sdk::{Client, Error};
 
 use self::advice::Queue;
@@ -17,7 +17,7 @@ use crate::args::Global;
 use crate::context::Target;
 use crate::failure::{Failure, is_unknown_action};
 use crate::output::{Output, Record};
-use crate::queues::{self, name_of, names};
+use crate::queues::{self, meant, name_of, names};
 use crate::units::{show_count, show_seconds};
 
 /// How many queues are looked at, unless they are named.
@@ -160,7 +160,15 @@ impl Doctor {
                 Err(error) if error.is_queue_missing() && self.queues.is_empty() => {}
                 Err(error) => {
                     let message = error.to_string();
-                    findings.push(Finding::new(Severity::Error, queue, "unreadable", message));
+                    let found = Finding::new(Severity::Error, queue, "unreadable", message);
+                    let meant = match error.is_queue_missing() {
+                        true => meant(target, std::slice::from_ref(queue)).await,
+                        false => None,
+                    };
+                    findings.push(match meant {
+                        Some((_, meant)) => found.advise(meant),
+                        None => found,
+                    });
                 }
             }
         }
@@ -172,8 +180,8 @@ impl Doctor {
             .collect();
         let mut beside = Vec::new();
         for name in missing {
-            let found = client.get_queue_attributes(GetQueueAttributes::all(&name)).await;
-            beside.extend(found.ok().map(|reply| Queue::of(&name, &reply.attributes)));
+            let found = queues::attributes(client, &name).await;
+            beside.extend(found.ok().map(|attributes| Queue::of(&name, &attributes)));
         }
         findings.extend(advice::advice(&queues, &beside));
         if chosen.len() == QUEUES_MAX && self.queues.is_empty() {
@@ -264,7 +272,7 @@ async fn permissions(client: &Client, queue: Option<&str>) -> Vec<Finding> {
     let list = ListQueues { max_results: Some(1), ..ListQueues::default() };
     tried.push(("sqs:ListQueues", client.list_queues(list).await.map(drop)));
     if let Some(queue) = queue {
-        let get = client.get_queue_attributes(GetQueueAttributes::all(queue)).await;
+        let get = queues::attributes(client, queue).await;
         tried.push(("sqs:GetQueueAttributes", get.map(drop)));
     }
     if !client.is_amazon() {

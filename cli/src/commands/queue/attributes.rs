@@ -2,12 +2,9 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use stanchion_sdk::Client;
 use stanchion_sdk::message::Attributes;
 
-use crate::failure::Failure;
 use crate::output::Record;
-use crate::queues;
 use crate::units::{show_bytes, show_seconds};
 
 /// What the text of an attribute is.
@@ -112,23 +109,6 @@ pub(crate) fn dead_letters_of(attributes: &Attributes) -> Option<DeadLetters> {
         queue: policy.get("deadLetterTargetArn")?.as_str()?.to_owned(),
         max_receives: u32::try_from(max).ok()?,
     })
-}
-
-/// An attribute that is a number.
-pub(crate) fn number(attributes: &Attributes, name: &str) -> Option<u64> {
-    attributes.get(name)?.parse().ok()
-}
-
-/// All messages in a queue, whatever their state.
-pub(super) fn messages(attributes: &Attributes) -> u64 {
-    let states = ["", "NotVisible", "Delayed"];
-    let count = |state| number(attributes, &format!("ApproximateNumberOfMessages{state}"));
-    states.into_iter().filter_map(count).sum()
-}
-
-/// Everything about a queue.
-pub(super) async fn attributes(client: &Client, queue: &str) -> Result<Attributes, Failure> {
-    Ok(queues::attributes(client, queue).await?)
 }
 
 /// What an attribute is, and what it is to be.

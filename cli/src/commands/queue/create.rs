@@ -3,16 +3,16 @@
 use clap::Args;
 use serde::Serialize;
 use stanchion_sdk::Client;
-use stanchion_sdk::actions::queues::{CreateQueue, GetQueueAttributes, SetQueueAttributes};
+use stanchion_sdk::actions::queues::{CreateQueue, SetQueueAttributes};
 use stanchion_sdk::message::Attributes;
 
-use super::attributes::{Change, DeadLetters, attributes, changes, dead_letters_of};
+use super::attributes::{Change, DeadLetters, changes, dead_letters_of};
 use super::settings::{MAX_RECEIVES, Settings};
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::input::parse_pair;
 use crate::output::Output;
-use crate::queues::{is_fifo, name_of};
+use crate::queues::{attributes, is_fifo, name_of};
 
 /// How long a dead-letter queue keeps messages that is created beside its source: as long as there
 /// is, because a message's age begins when it was first sent.
@@ -143,7 +143,7 @@ pub(super) async fn dead_letter_queue(
     if queue.starts_with("arn:") {
         return Ok(Beside { arn: queue.into(), created: false });
     }
-    let found = match client.get_queue_attributes(GetQueueAttributes::all(queue)).await {
+    let found = match attributes(client, queue).await {
         Ok(found) => found,
         Err(error) if error.is_queue_missing() => {
             if dry_run {
@@ -157,7 +157,7 @@ pub(super) async fn dead_letter_queue(
         }
         Err(error) => return Err(error.into()),
     };
-    Ok(Beside { arn: arn_of(&found.attributes, queue)?, created: false })
+    Ok(Beside { arn: arn_of(&found, queue)?, created: false })
 }
 
 fn arn_of(attributes: &Attributes, queue: &str) -> Result<String, Failure> {

@@ -9,12 +9,12 @@ use stanchion_sdk::Client;
 use stanchion_sdk::actions::queues::{CreateQueue, ListQueueTags, SetQueueAttributes, TagQueue};
 use stanchion_sdk::message::Attributes;
 
-use super::attributes::{Change, DeadLetters, SETTINGS, attributes, changes, dead_letters_of};
+use super::attributes::{Change, DeadLetters, SETTINGS, changes, dead_letters_of};
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::input::read_text;
 use crate::output::{Format, Output, Record};
-use crate::queues::{about, is_fifo, name_of, names};
+use crate::queues::{attributes, is_fifo, name_of, names};
 
 /// How many queues are exported at most.
 const QUEUES_MAX: usize = 100_000;
@@ -153,11 +153,9 @@ pub(super) async fn export(
     };
     let mut file = File::default();
     for queue in queues {
-        let table = about(target, &queue, async {
-            let attributes = attributes(client, &queue).await?;
-            Ok(Table::of(&attributes, tags_of(client, &queue).await?))
-        });
-        file.queues.insert(name_of(&queue).to_owned(), table.await?);
+        let attributes = attributes(client, &queue).await?;
+        let table = Table::of(&attributes, tags_of(client, &queue).await?);
+        file.queues.insert(name_of(&queue).to_owned(), table);
     }
     match output.format() {
         Format::Table => {
@@ -194,8 +192,8 @@ enum Deed {
 /// A line of the plan.
 #[derive(Serialize)]
 struct Step {
-    queue: String,
     action: Deed,
+    queue: String,
     changes: Vec<Change>,
     tags: BTreeMap<String, String>,
     /// It was carried out.
@@ -262,8 +260,8 @@ async fn plan(client: &Client, wanted: Vec<Wanted>) -> Result<Vec<Step>, Failure
     for queue in wanted {
         let found = match attributes(client, &queue.name).await {
             Ok(found) => Some(found),
-            Err(Failure::MissingQueue { .. }) => None,
-            Err(failure) => return Err(failure),
+            Err(error) if error.is_queue_missing() => None,
+            Err(error) => return Err(error.into()),
         };
         let tags = match found {
             Some(_) => tags_of(client, &queue.name).await?,

@@ -8,11 +8,11 @@ use stanchion_sdk::Client;
 use stanchion_sdk::actions::own::server::ListQueueStats;
 use stanchion_sdk::actions::queues::{ListDeadLetterSourceQueues, ListQueueTags};
 
-use super::attributes::{SETTINGS, attributes, dead_letters_of, number};
+use super::attributes::{SETTINGS, dead_letters_of};
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::queues::name_of;
+use crate::queues::{Depth, attributes, name_of, number};
 use crate::units::{show_count, show_moment, show_seconds};
 
 /// How many of the queues are shown whose dead letters come here.
@@ -50,8 +50,7 @@ pub(super) async fn run(target: &Target, queue: &str, output: &Output) -> Result
     let sources = client.list_dead_letter_source_queues(sources).await?.queue_urls;
     let dead_letters = dead_letters_of(&found);
     let name = found.get("QueueArn").map_or(queue, String::as_str);
-    let count =
-        |state: &str| number(&found, &format!("ApproximateNumberOfMessages{state}")).unwrap_or(0);
+    let Depth { available, in_flight, delayed } = Depth::of(&found);
     // SQS counts moments in seconds; we count all of them in milliseconds.
     let moment = |name| Some(number(&found, name)?.saturating_mul(1_000));
     let is_set = SETTINGS.iter().filter_map(|setting| Some((setting, found.get(setting.name)?)));
@@ -59,9 +58,9 @@ pub(super) async fn run(target: &Target, queue: &str, output: &Output) -> Result
         name: name_of(name).to_owned(),
         arn: found.get("QueueArn").cloned(),
         fifo: found.get("FifoQueue").is_some_and(|is| is == "true"),
-        available: count(""),
-        in_flight: count("NotVisible"),
-        delayed: count("Delayed"),
+        available,
+        in_flight,
+        delayed,
         oldest_age_seconds: oldest(client, name_of(name)).await,
         paused: found.get("Stanchion.Paused").cloned(),
         settings: is_set

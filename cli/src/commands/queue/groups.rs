@@ -69,8 +69,8 @@ struct Listed {
     waiting: u64,
     in_flight: u64,
     returned: Option<u64>,
-    head_message_id: Option<String>,
     head_age_seconds: Option<u64>,
+    head_message_id: Option<String>,
     held: Option<bool>,
     noisy: Option<bool>,
 }
@@ -82,8 +82,8 @@ impl From<MessageGroup> for Listed {
             waiting: group.waiting,
             in_flight: group.in_flight,
             returned: group.returned,
-            head_message_id: group.head_message_id,
             head_age_seconds: group.head_age_seconds,
+            head_message_id: group.head_message_id,
             held: group.held,
             noisy: group.noisy,
         }
@@ -113,15 +113,6 @@ impl Record for Listed {
 }
 
 impl GroupsCommand {
-    /// What it is about.
-    pub(super) fn queue(&self) -> &str {
-        match self {
-            GroupsCommand::Ls { queue, .. }
-            | GroupsCommand::Purge { queue, .. }
-            | GroupsCommand::Skip { queue, .. } => queue,
-        }
-    }
-
     pub(super) async fn run(&self, target: &Target, output: &Output) -> Result<(), Failure> {
         match self {
             GroupsCommand::Ls { queue, group, max } => {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use stanchion_sdk::Client;
 use stanchion_sdk::actions::own::server::{ListQueueStats, QueueStats};
-use stanchion_sdk::actions::queues::{GetQueueAttributes, ListQueues};
+use stanchion_sdk::actions::queues::ListQueues;
 
-use super::attributes::{dead_letters_of, number};
+use super::attributes::dead_letters_of;
 use crate::context::Target;
 use crate::failure::{Failure, is_unknown_action};
 use crate::output::{Output, Record};
-use crate::queues::{is_fifo, name_of};
+use crate::queues::{Depth, attributes_of_sqs, is_fifo, name_of};
 use crate::units::{show_count, show_seconds};
 
 /// Prints the list; with `watch` again after each such time, until Ctrl-C.
@@ -98,16 +98,15 @@ async fn list_one_by_one(client: &Client, prefix: Option<String>) -> Result<Vec<
     loop {
         let page = client.list_queues(request.clone()).await?;
         for url in page.queue_urls {
-            let attributes =
-                client.get_queue_attributes(GetQueueAttributes::all(&url)).await?.attributes;
-            let count = |name: &str| number(&attributes, name).unwrap_or(0);
+            let attributes = attributes_of_sqs(client, &url).await?;
+            let Depth { available, in_flight, delayed } = Depth::of(&attributes);
             let name = name_of(&url).to_owned();
             listed.push(Listed {
                 fifo: is_fifo(&name),
                 name,
-                available: count("ApproximateNumberOfMessages"),
-                in_flight: count("ApproximateNumberOfMessagesNotVisible"),
-                delayed: count("ApproximateNumberOfMessagesDelayed"),
+                available,
+                in_flight,
+                delayed,
                 oldest_age_seconds: None,
                 dead_letter_queue: dead_letters_of(&attributes)
                     .map(|policy| name_of(&policy.queue).to_owned()),

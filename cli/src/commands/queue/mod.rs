@@ -21,7 +21,6 @@ use crate::confirm::Consent;
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::queues::about;
 use crate::units::parse_duration;
 
 /// What to do with queues.
@@ -157,33 +156,23 @@ pub(crate) async fn run(
     match command {
         QueueCommand::Ls { prefix, watch } => list::run(target, prefix, watch, output).await,
         QueueCommand::Create(create) => create.run(target, output).await,
-        QueueCommand::Describe { queue } => {
-            about(target, &queue, describe::run(target, &queue, output)).await
-        }
-        QueueCommand::Set(set) => about(target, &set.queue, set.run(target, output)).await,
-        QueueCommand::Tag(tag) => about(target, &tag.queue, tag.run(target, output)).await,
-        QueueCommand::Untag(untag) => about(target, &untag.queue, untag.run(target, output)).await,
+        QueueCommand::Describe { queue } => describe::run(target, &queue, output).await,
+        QueueCommand::Set(set) => set.run(target, output).await,
+        QueueCommand::Tag(tag) => tag.run(target, output).await,
+        QueueCommand::Untag(untag) => untag.run(target, output).await,
         QueueCommand::Purge { queue, consent } => {
-            about(target, &queue, remove::purge(target, &queue, &consent, output)).await
+            remove::purge(target, &queue, &consent, output).await
         }
         QueueCommand::Rm { queue, consent } => {
-            about(target, &queue, remove::remove(target, &queue, &consent, output)).await
+            remove::remove(target, &queue, &consent, output).await
         }
         QueueCommand::Export { queues, prefix } => {
             declared::export(target, queues, prefix, output).await
         }
         QueueCommand::Apply(apply) => apply.run(target, output).await,
-        QueueCommand::Policy(command) => {
-            about(target, command.queue(), command.run(target, output)).await
-        }
-        QueueCommand::Pause(pause) => {
-            about(target, &pause.queue, pause.pause(target, output)).await
-        }
-        QueueCommand::Resume(pause) => {
-            about(target, &pause.queue, pause.resume(target, output)).await
-        }
-        QueueCommand::Groups(command) => {
-            about(target, command.queue(), command.run(target, output)).await
-        }
+        QueueCommand::Policy(command) => command.run(target, output).await,
+        QueueCommand::Pause(pause) => pause.pause(target, output).await,
+        QueueCommand::Resume(pause) => pause.resume(target, output).await,
+        QueueCommand::Groups(command) => command.run(target, output).await,
     }
 }

@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 use stanchion_sdk::actions::own::access::{SimulatePolicy, SimulatePolicyReply};
 use stanchion_sdk::actions::queues::SetQueueAttributes;
 
-use super::attributes::attributes;
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::input::{parse_pair, read_policy};
 use crate::output::{Output, Record};
-use crate::queues::name_of;
+use crate::queues::{attributes, name_of};
 
 /// What to do with a queue's policy.
 #[derive(Debug, Subcommand)]
@@ -94,17 +93,6 @@ Examples:
 }
 
 impl PolicyCommand {
-    /// What it is about.
-    pub(super) fn queue(&self) -> &str {
-        match self {
-            PolicyCommand::Get { queue }
-            | PolicyCommand::Set { queue, .. }
-            | PolicyCommand::Rm { queue, .. }
-            | PolicyCommand::Allow { queue, .. }
-            | PolicyCommand::Simulate { queue, .. } => queue,
-        }
-    }
-
     pub(super) async fn run(&self, target: &Target, output: &Output) -> Result<(), Failure> {
         match self {
             PolicyCommand::Get { queue } => get(target, queue, output).await,
