@@ -1,6 +1,7 @@
 //! What was typed: the flags that every command has, and the commands.
 
-use clap::{Arg, ArgMatches, Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands;
 use crate::completion;
@@ -45,6 +46,22 @@ pub(crate) struct Global {
     /// How to print: text for people, or one of the others for programs
     #[arg(long, short = 'o', global = true, value_enum, default_value_t = Format::Table)]
     pub(crate) output: Format,
+}
+
+impl Global {
+    /// What a line says, and what the environment says beside it: a context that is typed goes before
+    /// an endpoint and a region of the environment.
+    pub(crate) fn of(line: &ArgMatches) -> Result<Global, clap::Error> {
+        let mut global = Global::from_arg_matches(line)?;
+        if line.value_source("context") == Some(ValueSource::CommandLine) {
+            for (name, value) in
+                [("endpoint", &mut global.endpoint), ("region", &mut global.region)]
+            {
+                value.take_if(|_| line.value_source(name) == Some(ValueSource::EnvVariable));
+            }
+        }
+        Ok(global)
+    }
 }
 
 /// The commands, by what they are about.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, ValueEnum};
+use clap::{Arg, Command, CommandFactory as _, ValueEnum};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 use serde_json::json;
@@ -104,7 +104,7 @@ fn queues(typed: &OsStr) -> Vec<CompletionCandidate> {
 fn said_so_far(arguments: impl Iterator<Item = OsString>) -> Global {
     let line = arguments.skip_while(|word| word != "--").skip(1);
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(line);
-    let global = matches.ok().and_then(|matches| Global::from_arg_matches(&matches).ok());
+    let global = matches.ok().and_then(|matches| Global::of(&matches).ok());
     global.unwrap_or_default()
 }
 

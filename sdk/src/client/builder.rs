@@ -194,6 +194,9 @@ fn endpoint_uri(text: &str) -> Option<Uri> {
 #[cfg(feature = "aws-config")]
 mod from_env {
     use aws_config::BehaviorVersion;
+    use aws_config::profile::ProfileFileCredentialsProvider;
+    use aws_config::provider_config::ProviderConfig;
+    use aws_credential_types::provider::SharedCredentialsProvider;
     use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
     use aws_types::service_config::ServiceConfigKey;
 
@@ -207,11 +210,11 @@ mod from_env {
             self.or_from_profile(None).await
         }
 
-        /// The same, of a profile of this name.
+        /// The same, of a profile of this name: it signs even where the environment has a key.
         pub async fn or_from_profile(mut self, profile: Option<&str>) -> ClientBuilder {
             let tls = Provider::Rustls(CryptoMode::Ring);
             let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-            let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+            let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
             if let Some(name) = profile {
                 loader = loader.profile_name(name);
             }
@@ -227,8 +230,19 @@ mod from_env {
             self.endpoint = self.endpoint.or(endpoint.map(super::Endpoint::Url));
             let region = config.region().map(ToString::to_string);
             self.region = self.region.or(region);
-            let provider = config.credentials_provider().map(super::Signer::Provider);
-            self.signer = self.signer.or(provider);
+            let provider = match profile {
+                // The chain of AWS has the environment's keys before any profile.
+                Some(name) => {
+                    let region = config.region().cloned();
+                    let config =
+                        ProviderConfig::without_region().with_http_client(http).with_region(region);
+                    let of_profile = ProfileFileCredentialsProvider::builder().profile_name(name);
+                    let provider = of_profile.configure(&config).build();
+                    Some(SharedCredentialsProvider::new(provider))
+                }
+                None => config.credentials_provider(),
+            };
+            self.signer = self.signer.or(provider.map(super::Signer::Provider));
             self
         }
     }

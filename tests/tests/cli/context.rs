@@ -27,6 +27,14 @@ fn contexts_are_added_listed_used_and_removed() {
     cli.ok(&["context", "use", "two"]);
     assert_eq!(cli.json(&["queue", "ls"]), serde_json::json!([]));
     assert_eq!(cli.json(&["queue", "ls", "--endpoint", &one.url()])[0]["name"], "here");
+    // What is typed goes before the environment, and that before what is current.
+    let names = |args: &[&str]| {
+        let mut command = cli.command(&[&["queue", "ls", "-o", "json"], args].concat());
+        let output = command.env("STANCHION_ENDPOINT", one.url()).output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    assert_eq!(names(&[])[0]["name"], "here");
+    assert_eq!(names(&["-c", "two"]), serde_json::json!([]));
     let tested = cli.json(&["context", "test"]);
     assert!(tested["server"].as_str().unwrap().starts_with("Stanchion "), "{tested}");
     assert!(tested["endpoint"].as_str().unwrap().starts_with(&two.url()), "{tested}");
@@ -105,4 +113,19 @@ fn amazon_is_meant_whatever_aws_tools_are_told() {
             assert!(err.contains("--by-receive"), "{name}: {err}");
         }
     }
+}
+
+#[test]
+fn a_profile_that_is_named_signs_although_the_environment_has_a_key() {
+    let server = Server::start_signed(&[]);
+    let cli = Cli::new(&server).with_key("AKIANOBODYKNOWSTHIS0", "secret");
+    fs::create_dir(cli.folder().join(".aws")).unwrap();
+    let work = format!(
+        "[work]\naws_access_key_id = {ROOT_KEY}\naws_secret_access_key = {ROOT_SECRET}\n"
+    );
+    fs::write(cli.folder().join(".aws/credentials"), work).unwrap();
+    cli.run(&["queue", "ls"]).expect_code(4);
+    cli.ok(&["queue", "ls", "--profile", "work"]);
+    cli.ok(&["context", "add", "prod", "--endpoint", &server.url(), "--profile", "work"]);
+    cli.ok(&["queue", "ls", "-c", "prod"]);
 }
