@@ -25,6 +25,13 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+impl Cli {
+    /// What a line says; see [`Global::of`].
+    pub(crate) fn of(line: &ArgMatches) -> Result<Cli, clap::Error> {
+        Ok(Cli { global: Global::of(line)?, ..Cli::from_arg_matches(line)? })
+    }
+}
+
 /// What every command takes.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Global {

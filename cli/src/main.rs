@@ -20,7 +20,7 @@ mod units;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::CommandFactory as _;
 use clap_complete::CompleteEnv;
 
 use crate::args::{Cli, queues_named};
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     let mut command = Cli::command();
     // Help and version exit here too, with a code of their own.
     let line = command.get_matches_mut();
-    let cli = match Cli::from_arg_matches(&line) {
+    let cli = match Cli::of(&line) {
         Ok(cli) => cli,
         Err(error) => error.format(&mut command).exit(),
     };
