@@ -115,10 +115,7 @@ pub(crate) async fn suggest(failure: Failure, global: &Global, named: &[String])
 }
 
 /// The first of these queues that is missing, and what to say about its name.
-pub(crate) async fn meant<'a>(
-    target: &Target,
-    named: &'a [String],
-) -> Option<(&'a str, String)> {
+pub(crate) async fn meant<'a>(target: &Target, named: &'a [String]) -> Option<(&'a str, String)> {
     let names = names(&target.client, None, LOOKED_THROUGH_MAX).await.ok()?;
     let missing = |wanted: &&str| !names.iter().any(|name| name == wanted);
     let wanted = named.iter().map(|queue| name_of(queue)).find(missing)?;

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use stanchion_sdk::Client;
 use stanchion_sdk::actions::own::server::ListQueueStats;
 use stanchion_sdk::actions::queues::ListQueues;
-use stanchion_sdk::Client;
 
 use crate::args::Global;
 use crate::commands::queue::attributes::dead_letters_of;

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
+use stanchion_sdk::Client;
 use stanchion_sdk::actions::move_tasks::{
     CancelMessageMoveTask, ListMessageMoveTasks, MessageMoveTask, StartMessageMoveTask,
 };
 use stanchion_sdk::actions::own::messages::{Filter, MoveMessages};
-use stanchion_sdk::Client;
 
 use crate::args::Global;
 use crate::confirm::Consent;

@@ -214,7 +214,8 @@ mod from_env {
         pub async fn or_from_profile(mut self, profile: Option<&str>) -> ClientBuilder {
             let tls = Provider::Rustls(CryptoMode::Ring);
             let http = aws_smithy_http_client::Builder::new().tls_provider(tls).build_https();
-            let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
+            let mut loader =
+                aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
             if let Some(name) = profile {
                 loader = loader.profile_name(name);
             }

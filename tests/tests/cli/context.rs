@@ -101,7 +101,11 @@ fn amazon_is_meant_whatever_aws_tools_are_told() {
         (output.status.code(), err)
     };
     for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"] {
-        assert_eq!(run(&["queue", "create", "q"], name).0, Some(0), "{name} is where nothing else is");
+        assert_eq!(
+            run(&["queue", "create", "q"], name).0,
+            Some(0),
+            "{name} is where nothing else is"
+        );
     }
     let add = ["--endpoint", "amazon", "--region", "eu-west-1", "--unsigned"];
     cli.ok(&[&["context", "add", "aws"], &add[..]].concat());
@@ -120,9 +124,8 @@ fn a_profile_that_is_named_signs_although_the_environment_has_a_key() {
     let server = Server::start_signed(&[]);
     let cli = Cli::new(&server).with_key("AKIANOBODYKNOWSTHIS0", "secret");
     fs::create_dir(cli.folder().join(".aws")).unwrap();
-    let work = format!(
-        "[work]\naws_access_key_id = {ROOT_KEY}\naws_secret_access_key = {ROOT_SECRET}\n"
-    );
+    let work =
+        format!("[work]\naws_access_key_id = {ROOT_KEY}\naws_secret_access_key = {ROOT_SECRET}\n");
     fs::write(cli.folder().join(".aws/credentials"), work).unwrap();
     cli.run(&["queue", "ls"]).expect_code(4);
     cli.ok(&["queue", "ls", "--profile", "work"]);
