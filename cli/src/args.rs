@@ -57,7 +57,8 @@ pub(crate) struct Global {
 
 impl Global {
     /// What a line says, and what the environment says beside it: a context that is typed goes before
-    /// an endpoint and a region of the environment.
+    /// an endpoint and a region of the environment. A variable that is set to nothing says nothing, as
+    /// scripts leave them.
     pub(crate) fn of(line: &ArgMatches) -> Result<Global, clap::Error> {
         let mut global = Global::from_arg_matches(line)?;
         if line.value_source("context") == Some(ValueSource::CommandLine) {
@@ -66,6 +67,9 @@ impl Global {
             {
                 value.take_if(|_| line.value_source(name) == Some(ValueSource::EnvVariable));
             }
+        }
+        for value in [&mut global.context, &mut global.endpoint, &mut global.region] {
+            value.take_if(|text| text.is_empty());
         }
         Ok(global)
     }

@@ -69,8 +69,10 @@ fn with_live_values(command: Command) -> Command {
 }
 
 fn completer_of(arg: &Arg) -> Option<ArgValueCompleter> {
+    let called = arg.get_value_names().and_then(|names| names.first());
     match arg.get_id().as_str() {
         _ if is_queue(arg) => Some(ArgValueCompleter::new(queues)),
+        _ if called.is_some_and(|name| name == "CONTEXT") => Some(ArgValueCompleter::new(contexts)),
         "context" => Some(ArgValueCompleter::new(contexts)),
         _ => None,
     }

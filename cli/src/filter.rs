@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 use stanchion_sdk::actions::own::messages::{AttributeFilter, Filter};
 
-use crate::units::parse_duration;
+use crate::units::{parse_duration, whole_seconds};
 
 /// Where a message is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -63,7 +63,8 @@ pub(crate) struct Which {
 impl Which {
     /// As the server understands it; none where every message is meant.
     pub(crate) fn filter(&self) -> Option<Filter> {
-        let seconds = |span: Duration| u32::try_from(span.as_secs()).unwrap_or(u32::MAX);
+        // Whole seconds, so that nothing is meant that was not said.
+        let seconds = |whole: u64| u32::try_from(whole).unwrap_or(u32::MAX);
         let states = self.states.iter().map(|state| format!("{state:?}")).collect();
         let attribute = self.attribute.as_ref().map(|typed| match typed.split_once('=') {
             Some((name, value)) => AttributeFilter { name: name.into(), value: Some(value.into()) },
@@ -78,8 +79,8 @@ impl Which {
             body_contains: self.contains.clone(),
             json_path: self.json_path.clone(),
             json_equals: self.json_equals.as_ref().map(json),
-            min_age_seconds: self.older_than.map(seconds),
-            max_age_seconds: self.newer_than.map(seconds),
+            min_age_seconds: self.older_than.map(|span| seconds(whole_seconds(span))),
+            max_age_seconds: self.newer_than.map(|span| seconds(span.as_secs())),
             min_receive_count: self.min_receives,
             max_receive_count: self.max_receives,
         };

@@ -10,8 +10,11 @@ use serde_json::value::RawValue;
 use stanchion_sdk::actions::own::messages::PeekedMessage;
 use stanchion_sdk::{Message, MessageAttribute, MessageAttributes, SendMessageBatchEntry};
 
-/// The longest delay there is.
+/// The longest delay there is, but for those of [`LONG_DELAY`].
 const LONGEST_DELAY_SECONDS: u64 = 900;
+
+/// The message attribute, Stanchion's own, that delays a message for longer. It stays with the message.
+const LONG_DELAY: &str = "Stanchion.DelaySeconds";
 
 /// A message. Only `body` is required of a line that is sent; what a server says about a message is
 /// read and left alone. Times are milliseconds since the Unix epoch.
@@ -189,11 +192,17 @@ impl Line {
         self.body.len() + attributes.map(size).sum::<usize>()
     }
 
-    /// A message that is imported keeps what is left of its delay, if its queue has delays.
-    pub(crate) fn keep_delay(&mut self) {
-        let Some(until) = self.delayed_until else { return };
-        let left = until.saturating_sub(now_ms()).div_ceil(1_000).min(LONGEST_DELAY_SECONDS);
-        self.delay_seconds = u32::try_from(left).ok().filter(|left| *left > 0);
+    /// A message that is imported keeps what is left of its delay at this time, if its queue has delays.
+    pub(crate) fn keep_delay(&mut self, now_ms: u64) {
+        let left = self.delayed_until.map(|until| until.saturating_sub(now_ms).div_ceil(1_000));
+        let left = left.filter(|left| *left > 0);
+        // It was meant from when it was sent on; of a line that nobody has sent yet, from now on.
+        if self.sent_at.is_some() && self.attributes.remove(LONG_DELAY).is_some() {
+            let rest = left.map(|left| (LONG_DELAY.to_owned(), Value::Number(left.into())));
+            self.attributes.extend(rest);
+        } else if let Some(left) = left {
+            self.delay_seconds = u32::try_from(left.min(LONGEST_DELAY_SECONDS)).ok();
+        }
     }
 }
 
@@ -287,6 +296,32 @@ mod tests {
         assert_eq!(entry.message_attributes["n"], MessageAttribute::number(3));
         assert_eq!(entry.delay_seconds, Some(5));
         assert!(serde_json::from_str::<Line>(r#"{"body":"x","gruop":"g"}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_left_of_a_delay_is_kept() {
+        let left = |until: u64| {
+            let mut line = Line { delayed_until: Some(until), ..Line::of("x") };
+            line.keep_delay(1_000_000);
+            line.delay_seconds
+        };
+        assert_eq!(left(999_999), None);
+        assert_eq!(left(1_000_001), Some(1));
+        assert_eq!(left(1_000_000 + 905_000), Some(900), "a clock that differs");
+    }
+
+    #[test]
+    fn a_long_delay_is_not_begun_again() {
+        let after = |sent_at: Option<u64>, delayed_until: Option<u64>| {
+            let attributes = [(LONG_DELAY.to_owned(), Value::Number(86_400.into()))].into();
+            let mut line = Line { attributes, sent_at, delayed_until, ..Line::of("x") };
+            line.keep_delay(1_000_000);
+            assert_eq!(line.delay_seconds, None, "one or the other");
+            line.attributes.get(LONG_DELAY).map(Value::show)
+        };
+        assert_eq!(after(Some(1), Some(1_000_000 + 7_200_000)).as_deref(), Some("7200"));
+        assert_eq!(after(Some(1), None), None, "it is over");
+        assert_eq!(after(None, None).as_deref(), Some("86400"), "a line that somebody wrote");
     }
 
     #[test]

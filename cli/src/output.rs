@@ -1,7 +1,8 @@
 //! The only writer to standard output and standard error: tables for people, JSON, NDJSON or CSV for
 //! programs.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
@@ -37,10 +38,31 @@ pub(crate) trait Record: Serialize {
     fn row(&self) -> Vec<String>;
 }
 
-/// Where everything goes that is printed.
+/// Text that a terminal takes for nothing but text: what would move its cursor, colour it or answer for
+/// whoever sits there is written as JSON escapes it. Lines and tabs stay.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let is_harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.chars().all(is_harmless) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_harmless(c) {
+            shown.push(c);
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "\\u{:04x}", u32::from(c));
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Where everything goes that is printed. What others wrote (bodies, attributes, names, answers of
+/// servers) reaches a terminal only as [`plain`] text.
 #[derive(Debug)]
 pub(crate) struct Output {
     format: Format,
+    terminal: bool,
     colour: bool,
     colour_errors: bool,
 }
@@ -49,9 +71,11 @@ impl Output {
     /// Colours only where somebody sees them, and does not mind (`NO_COLOR`).
     pub(crate) fn new(format: Format) -> Output {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let terminal = io::stdout().is_terminal();
         Output {
             format,
-            colour: wanted && io::stdout().is_terminal(),
+            terminal,
+            colour: wanted && terminal,
             colour_errors: wanted && io::stderr().is_terminal(),
         }
     }
@@ -102,6 +126,7 @@ impl Output {
         let mut text = String::new();
         for (name, value) in &fields {
             let padding = widest - length(name) + 2;
+            let value = plain(value);
             let line = format!("{bold}{}{bold:#}{:padding$}{value}", name.as_ref(), "");
             text += &format!("{}\n", line.trim_end());
         }
@@ -110,7 +135,7 @@ impl Output {
 
     /// Begins again at the top of the screen, where there is one.
     pub(crate) fn clear(&self) -> Result<(), Failure> {
-        if self.is_human() && io::stdout().is_terminal() {
+        if self.is_human() && self.terminal {
             self.text("\x1b[H\x1b[2J")?;
         }
         Ok(())
@@ -131,12 +156,17 @@ impl Output {
         self.line(&serde_json::to_string(record).map_err(unprintable)?)
     }
 
-    /// A line of text on standard output.
+    /// A line on standard output: a sentence, or JSON, which means the same with its characters escaped.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
-        self.text(&format!("{text}\n"))
+        self.text(&format!("{}\n", plain(text)))
     }
 
-    /// Text on standard output.
+    /// What others wrote, on standard output: to the byte, unless that is a terminal.
+    pub(crate) fn foreign(&self, text: &str) -> Result<(), Failure> {
+        if self.terminal { self.text(&plain(text)) } else { self.text(text) }
+    }
+
+    /// Text on standard output, styles included: the caller knows what is in it.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
@@ -145,6 +175,11 @@ impl Output {
 
     /// A remark on standard error: what people want to know and programs do not.
     pub(crate) fn note(&self, text: &str) {
+        self.log(&plain(text));
+    }
+
+    /// What a program says that somebody had us run, with the colours that it chose.
+    pub(crate) fn log(&self, text: &str) {
         // Where nobody reads it, nothing is lost.
         let _ = writeln!(io::stderr(), "{text}");
     }
@@ -152,13 +187,13 @@ impl Output {
     /// What went wrong.
     pub(crate) fn error(&self, text: &str) {
         let style = self.error_style(AnsiColor::Red);
-        self.note(&format!("{style}error:{style:#} {text}"));
+        self.log(&format!("{style}error:{style:#} {}", plain(text)));
     }
 
     /// What to try.
     pub(crate) fn hint(&self, text: &str) {
         let style = self.error_style(AnsiColor::Cyan);
-        self.note(&format!("{style}hint:{style:#} {text}"));
+        self.log(&format!("{style}hint:{style:#} {}", plain(text)));
     }
 
     /// A style where standard output is coloured, and none where it is not.
@@ -182,7 +217,7 @@ impl Output {
         let heading = |name: &&str| Cell::new(name).add_attribute(Attribute::Bold);
         table.set_header(columns.iter().map(heading));
         rows.for_each(|row| {
-            table.add_row(row);
+            table.add_row(row.iter().map(|cell| plain(cell)));
         });
         // Without borders every cell has a space on either side, the first one too.
         let lines = table.lines();
@@ -255,4 +290,19 @@ fn unwritten(error: io::Error) -> Failure {
         std::process::exit(0);
     }
     error.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_command_a_terminal_is_escaped_and_text_stays() {
+        assert_eq!(plain("a\tb\nc \u{1f980} é"), "a\tb\nc \u{1f980} é");
+        assert_eq!(plain("\u{1b}[2J\r\u{7}\u{7f}\u{9b}1m"), r"\u001b[2J\u000d\u0007\u007f\u009b1m");
+        // JSON stays what it is.
+        let json = serde_json::to_string("\\\u{9b}").expect("a text is JSON");
+        let read: String = serde_json::from_str(&plain(&json)).expect("it still is");
+        assert_eq!(read, "\\\u{9b}");
+    }
 }

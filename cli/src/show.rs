@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
 use crate::line::{Line, now_ms};
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, plain};
 use crate::queues::name_of;
 use crate::units::show_seconds;
 
@@ -179,7 +179,12 @@ impl<'a> Stream<'a> {
     /// Prints what came since the last call.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         let text = std::mem::take(&mut self.text);
-        if text.is_empty() { Ok(()) } else { self.output.text(&text) }
+        match self.output.is_human() && !self.bodies.raw {
+            _ if text.is_empty() => Ok(()),
+            // With styles, which were put around what is plain already.
+            true => self.output.text(&text),
+            false => self.output.foreign(&text),
+        }
     }
 
     /// There are no more; `nothing` is said to people where there were none.
@@ -201,7 +206,7 @@ impl<'a> Stream<'a> {
         let id = line.message_id.as_deref().unwrap_or("-");
         let text = &mut self.text;
         // Writing to a string does not fail.
-        let _ = write!(text, "{bold}{id}{bold:#}");
+        let _ = write!(text, "{bold}{}{bold:#}", in_line(id));
         if let Some(state) = &line.state {
             let _ = write!(text, " {state}");
         }
@@ -212,24 +217,25 @@ impl<'a> Stream<'a> {
             let _ = write!(text, " · received {count} times");
         }
         if let Some(group) = &line.group {
-            let _ = write!(text, " · group {group}");
+            let _ = write!(text, " · group {}", in_line(group));
         }
         for (name, value) in &line.attributes {
-            let _ = write!(text, " · {name}={}", value.show());
+            let _ = write!(text, " · {}={}", in_line(name), in_line(&value.show()));
         }
         text.push('\n');
         if let Some(source) = &line.dead_letter_source {
             let why = line.death_reason.as_deref().unwrap_or("received too often");
-            let _ = write!(text, "{red}dead letter of {}: {why}{red:#}", name_of(source));
+            let (source, why) = (in_line(name_of(source)), in_line(why));
+            let _ = write!(text, "{red}dead letter of {source}: {why}{red:#}");
             if let Some(at) = line.died_at {
                 let _ = write!(text, ", {} ago", ago(at));
             }
             text.push('\n');
         }
         if let Some(handle) = &line.receipt_handle {
-            let _ = writeln!(text, "{dim}{handle}{dim:#}");
+            let _ = writeln!(text, "{dim}{}{dim:#}", in_line(handle));
         }
-        let _ = writeln!(text, "{}\n", line.body);
+        let _ = writeln!(text, "{}\n", plain(&line.body));
     }
 
     fn csv(&mut self, line: &Line, first: bool) -> Result<(), Failure> {
@@ -251,6 +257,11 @@ impl<'a> Stream<'a> {
         self.text += &String::from_utf8_lossy(&bytes);
         Ok(())
     }
+}
+
+/// Plain text without lines of its own, which could pass for another message.
+fn in_line(text: &str) -> String {
+    plain(text).replace('\n', "\\n")
 }
 
 fn json(line: &Line) -> Result<String, Failure> {

@@ -2,12 +2,17 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+/// The longest time that anybody means, and far from what can be added to a moment: a century.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// A time such as `30s`, `5m`, `4d`; a bare number is seconds.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    humantime::parse_duration(text).map_err(|_| "expected a time such as 30s, 5m or 4d".into())
+    let parsed = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => humantime::parse_duration(text)
+            .map_err(|_| "expected a time such as 30s, 5m or 4d".to_owned())?,
+    };
+    Some(parsed).filter(|time| *time <= LONGEST).ok_or_else(|| "longer than a century".into())
 }
 
 /// A size such as `256KiB` or `1MiB`; a bare number is bytes.
@@ -94,7 +99,9 @@ mod tests {
         assert_eq!(parse_duration("30"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("4d"), Ok(Duration::from_secs(345_600)));
         assert_eq!(parse_duration("1h 30m"), Ok(Duration::from_secs(5_400)));
-        assert!(parse_duration("soon").is_err());
+        for bad in ["soon", "", "-1s", "101years", "18446744073709551615"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
         assert_eq!(parse_size("1024"), Ok(1024));
         assert_eq!(parse_size("1MiB"), Ok(1 << 20));
         assert_eq!(parse_size("256 KiB"), Ok(256 << 10));

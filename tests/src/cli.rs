@@ -158,6 +158,12 @@ impl Ran {
     }
 }
 
+/// Whether the process of this number runs. One that has ended may wait for somebody to ask how.
+pub fn runs(pid: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+}
+
 /// Waits until `found` is so.
 ///
 /// # Panics

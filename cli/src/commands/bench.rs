@@ -34,6 +34,9 @@ const VISIBILITY_SECONDS: u32 = 3_600;
 /// Between two messages of a sender of `long-poll`: so that a poll waits.
 const LONG_POLL_PAUSE: Duration = Duration::from_millis(50);
 
+/// The largest body that there is, in bytes.
+const SIZE_MAX: u64 = 1 << 20;
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -69,8 +72,8 @@ pub(crate) struct Bench {
     /// Messages of a request
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=10))]
     batch: u8,
-    /// Size of a body
-    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = parse_size)]
+    /// Size of a body, at most 1MiB; that of a request counts too
+    #[arg(long, value_name = "SIZE", default_value = "1KiB", value_parser = parse_body_size)]
     size: u64,
     /// How long
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
@@ -84,6 +87,11 @@ pub(crate) struct Bench {
     /// Only say what would be done
     #[arg(long)]
     dry_run: bool,
+}
+
+fn parse_body_size(text: &str) -> Result<u64, String> {
+    let size = parse_size(text)?;
+    Some(size).filter(|size| *size <= SIZE_MAX).ok_or_else(|| "a body has at most 1MiB".into())
 }
 
 /// What came out. Times are in milliseconds.
@@ -502,7 +510,10 @@ impl Shared {
             found = Instant::now();
             for message in &messages {
                 let mut parts = message.body.splitn(3, ' ').map(str::parse::<u64>);
-                if let (Some(Ok(number)), Some(Ok(sent))) = (parts.next(), parts.next()) {
+                let sent_so_far = self.next.load(Ordering::Relaxed);
+                if let (Some(Ok(number)), Some(Ok(sent))) = (parts.next(), parts.next())
+                    && number < sent_so_far
+                {
                     end_to_end.saturating_record(now.saturating_sub(sent).max(1));
                     self.ledger().see(number);
                 }

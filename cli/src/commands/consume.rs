@@ -1,12 +1,16 @@
 //! `stanchion consume`: runs a command for each message. What it exits with decides what becomes of
 //! the message; the SDK's worker does everything else.
 
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use stanchion_sdk::worker::{Backoff, BoxError, Delivery, Outcome, Worker};
 use tokio::io::AsyncWriteExt as _;
@@ -40,7 +44,8 @@ with _ for what is no letter or digit. Values with a NUL or of more than 64 KiB 
 
 A command that exits with 0 has its message deleted; with 65 (or another --dead-letter-on) the message
 goes to the dead-letter queue; with anything else, it comes again after the back-off. While a command
-runs its message stays hidden. The first Ctrl-C lets commands finish, the second ends them.")]
+runs its message stays hidden. The first Ctrl-C lets commands finish, the second ends them. A command
+that is ended, by that or by --timeout, is ended with everything that it started.")]
 pub(crate) struct Consume {
     /// The queue: its name or URL
     queue: String,
@@ -59,14 +64,14 @@ pub(crate) struct Consume {
     /// How long messages are hidden; renewed while their commands run
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     visibility: Duration,
-    /// End a command after so long; its message comes again
+    /// End a command, and what it started, after so long; its message comes again
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     timeout: Option<Duration>,
     /// How long commands may go on after the first Ctrl-C
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "20s")]
     drain: Duration,
     /// End after so many messages that do not come again; commands that run by then are finished
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
     /// Only say what would be run
     #[arg(long)]
@@ -106,6 +111,10 @@ impl Record for Consumed {
 
 /// Runs it.
 pub(crate) async fn run(consume: Consume, global: &Global, output: &Output) -> Result<(), Failure> {
+    // A mistake in typing is not to be tried on every message until all of them are dead letters.
+    if let Some(program) = consume.command.first().filter(|program| !can_run(program)) {
+        return Err(Failure::Usage(format!("there is no program {program:?} that can be run")));
+    }
     let target = Target::resolve(global).await?;
     // A worker goes on asking for a queue that is missing; who types wants to know.
     attributes(&target.client, &consume.queue).await?;
@@ -175,6 +184,39 @@ pub(crate) async fn run(consume: Consume, global: &Global, output: &Output) -> R
     }
 }
 
+/// Whether there is such a program, at its path or on the search path.
+fn can_run(program: &str) -> bool {
+    let is_program = |path: &Path| {
+        let found = path.metadata();
+        found.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        return is_program(Path::new(program));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    std::env::split_paths(&folders).any(|folder| is_program(&folder.join(program)))
+}
+
+/// A command and all that it started: what is left of them ends when this is dropped before it is told
+/// that the command has ended.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// From now on its number may be another's.
+    fn is_over(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // It fails when none of them is left, which is what was wanted.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
 impl Tally {
     fn settled(&self) -> u64 {
         self.done.load(Ordering::Relaxed) + self.dead.load(Ordering::Relaxed)
@@ -237,15 +279,21 @@ impl Job {
             .kill_on_drop(true);
         let mut child =
             command.spawn().map_err(|error| format!("cannot run {}: {error}", self.program()))?;
+        let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let stdin = child.stdin.take();
         let body = delivery.message.body.as_bytes();
-        let feed = async move {
+        let mut feed = pin!(async move {
             if let Some(mut stdin) = stdin {
                 // A command need not read what it does not want.
                 let _ = stdin.write_all(body).await;
             }
+        });
+        // What it leaves behind may hold its standard input, and not read it either.
+        let ended = tokio::select! {
+            ended = child.wait() => ended,
+            () = &mut feed => child.wait().await,
         };
-        let (ended, ()) = tokio::join!(child.wait(), feed);
+        group.is_over();
         ended.map(|status| status.code()).map_err(|error| error.to_string())
     }
 

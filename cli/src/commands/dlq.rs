@@ -12,7 +12,7 @@ use stanchion_sdk::actions::queues::ListQueues;
 use crate::args::Global;
 use crate::commands::queue::attributes::dead_letters_of;
 use crate::context::Target;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_unknown_action};
 use crate::filter::Which;
 use crate::line::{Line, Value, now_ms};
 use crate::output::{Output, Record};
@@ -110,10 +110,7 @@ pub(crate) async fn run(
     let target = Target::resolve(global).await?;
     match command {
         DlqCommand::Ls { prefix } => {
-            let found = match target.client.is_amazon() {
-                true => list_one_by_one(&target.client, prefix).await?,
-                false => list(&target.client, prefix).await?,
-            };
+            let found = list(&target.client, prefix).await?;
             output.list(&found, "No queue sends its dead letters anywhere.")
         }
         DlqCommand::Show(show) => self::show(&target, *show, output).await,
@@ -150,11 +147,20 @@ impl Record for Listed {
     }
 }
 
+/// Those of Stanchion at a glance, those of other servers one by one.
 async fn list(client: &Client, prefix: Option<String>) -> Result<Vec<Listed>, Failure> {
+    if client.is_amazon() {
+        return list_one_by_one(client, prefix).await;
+    }
     let mut listed = Vec::new();
     let mut request = ListQueueStats { queue_name_prefix: prefix, ..ListQueueStats::default() };
     loop {
-        let page = client.list_queue_stats(request.clone()).await?;
+        let page = match client.list_queue_stats(request.clone()).await {
+            Err(error) if is_unknown_action(&error) => {
+                return list_one_by_one(client, request.queue_name_prefix).await;
+            }
+            page => page?,
+        };
         let dead = page.queues.into_iter().filter(|queue| queue.dead_letter_source_count > 0);
         listed.extend(dead.map(|queue| Listed {
             queue: name_of(&queue.queue_url).to_owned(),
@@ -242,7 +248,7 @@ impl Record for Kind {
             show_count(self.messages),
             ago(self.first_died_at),
             ago(self.last_died_at),
-            self.reason.clone().unwrap_or_else(|| "-".into()),
+            self.reason.as_deref().map_or("-".into(), |reason| cut(reason, KIND_CHARS_MAX)),
             cut(&self.body, 40),
         ]
     }

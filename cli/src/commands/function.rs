@@ -148,7 +148,7 @@ async fn work(run: Run, global: &Global, output: &Output) -> Result<(), Failure>
         return output.done(&sentence, &record);
     }
     let target = Target::resolve(global).await?;
-    let mut interrupt = Interrupt::listen()?;
+    let mut interrupt = Interrupt::listen_to_two()?;
     let logs = Output::new(output.format());
     let mut host = function
         .host()
@@ -157,7 +157,7 @@ async fn work(run: Run, global: &Global, output: &Output) -> Result<(), Failure>
         .batch_size(batch_size)
         .batching_window(window)
         .report_batch_item_failures(partial)
-        .on_log(move |line| logs.note(&line.to_string()));
+        .on_log(move |line| logs.log(&line.to_string()));
     for pattern in filter {
         host = host.filter(pattern);
     }
@@ -167,6 +167,10 @@ async fn work(run: Run, global: &Global, output: &Output) -> Result<(), Failure>
     tokio::select! {
         () = host.stopped() => {}
         () = interrupt.asked() => host.stop(),
+    }
+    tokio::select! {
+        () = host.stopped() => {}
+        () = interrupt.insisted() => host.stop_now(),
     }
     host.stopped().await;
     let metrics = host.metrics();
@@ -190,11 +194,19 @@ async fn invoke(invoke: Invoke, output: &Output) -> Result<(), Failure> {
         }
     };
     let logs = Output::new(output.format());
-    let host = invoke.function.host().on_log(move |line| logs.note(&line.to_string()));
+    let host = invoke.function.host().on_log(move |line| logs.log(&line.to_string()));
+    let mut interrupt = Interrupt::listen()?;
     let host = host.start().await?;
-    let answer = host.invoke(event).await;
+    let answer = tokio::select! {
+        answer = host.invoke(event) => answer.map_err(|error| Failure::failed(error.to_string())),
+        // Its processes would not hear of it: they are a group of their own.
+        () = interrupt.asked() => {
+            host.stop_now();
+            Err(Failure::failed("interrupted"))
+        }
+    };
     host.stop();
     host.stopped().await;
-    let answer = answer.map_err(|error| Failure::failed(error.to_string()))?;
-    output.line(String::from_utf8_lossy(&answer).trim_end())
+    let answer = answer?;
+    output.foreign(&format!("{}\n", String::from_utf8_lossy(&answer).trim_end()))
 }

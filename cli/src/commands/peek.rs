@@ -9,6 +9,7 @@ use crate::args::Global;
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::filter::Which;
+use crate::interrupt::Interrupt;
 use crate::output::{Output, Record};
 use crate::pages::Pages;
 use crate::show::{Bodies, Stream};
@@ -33,7 +34,8 @@ pub(crate) struct Peek {
     /// The queue: its name or URL
     queue: String,
     /// Up to so many messages, the oldest first
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..))]
     max: u64,
     /// All messages
     #[arg(long, conflicts_with = "max")]
@@ -58,9 +60,13 @@ pub(crate) async fn run(peek: Peek, global: &Global, output: &Output) -> Result<
     let max = if all { u64::MAX } else { max };
     let mut stream = Stream::new(output, &bodies);
     let mut pages = Pages::oldest(&target.client, &queue, which.filter()).of_at_most(max);
-    while stream.shown() < max
-        && let Some(page) = pages.next().await?
-    {
+    let mut interrupt = Interrupt::listen()?;
+    while stream.shown() < max {
+        let page = tokio::select! {
+            page = pages.next() => page?,
+            () = interrupt.asked() => break,
+        };
+        let Some(page) = page else { break };
         for message in page {
             if stream.shown() < max {
                 stream.push(message.into())?;
@@ -68,7 +74,11 @@ pub(crate) async fn run(peek: Peek, global: &Global, output: &Output) -> Result<
         }
         stream.flush()?;
     }
-    stream.end(&format!("There is no such message in {}.", name_of(&queue)))
+    stream.end(&format!("There is no such message in {}.", name_of(&queue)))?;
+    match interrupt.is_asked() {
+        true => Err(Failure::Partly("stopped before the end of the queue".into())),
+        false => Ok(()),
+    }
 }
 
 /// Show the newest messages, and with -f what arrives
@@ -126,9 +136,15 @@ pub(crate) async fn tail(tail: Tail, global: &Global, output: &Output) -> Result
         }
     }
     stream.flush()?;
+    // From here on Ctrl-C is how it ends, and what it printed is to be whole.
+    let mut interrupt = Interrupt::listen()?;
     while follow && stream.shown() < max {
         pages.follow(FOLLOW_SECONDS);
-        for message in pages.next().await?.unwrap_or_default() {
+        let page = tokio::select! {
+            page = pages.next() => page?,
+            () = interrupt.asked() => break,
+        };
+        for message in page.unwrap_or_default() {
             if stream.shown() < max {
                 stream.push(message.into())?;
             }

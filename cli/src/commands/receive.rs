@@ -18,7 +18,7 @@ use crate::filter::Which;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::show::{Bodies, Stream};
-use crate::units::{parse_duration, show_count, show_seconds};
+use crate::units::{parse_duration, show_count, show_seconds, whole_seconds};
 
 use crate::queues::name_of;
 
@@ -40,7 +40,8 @@ pub(crate) struct Receive {
     /// The queue: its name or URL
     queue: String,
     /// Up to so many messages
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 1)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..))]
     max: u64,
     /// Wait so long for a first message, at most 20s
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "0")]
@@ -69,6 +70,7 @@ pub(crate) async fn run(receive: Receive, global: &Global, output: &Output) -> R
     let client = &target.client;
     let mut stream = Stream::new(output, &bodies);
     let mut undeleted = 0;
+    let mut interrupt = Interrupt::listen()?;
     while stream.shown() < max {
         let room = (max - stream.shown()).min(BATCH as u64);
         let mut request = ReceiveMessage::new(&queue).max(u32::try_from(room).unwrap_or(1));
@@ -77,7 +79,10 @@ pub(crate) async fn run(receive: Receive, global: &Global, output: &Output) -> R
         if let Some(visibility) = visibility {
             request = request.visibility(visibility);
         }
-        let messages = client.receive_message(request).await?.messages;
+        let messages = tokio::select! {
+            reply = client.receive_message(request) => reply?.messages,
+            () = interrupt.asked() => break,
+        };
         if messages.is_empty() {
             break;
         }
@@ -96,6 +101,7 @@ pub(crate) async fn run(receive: Receive, global: &Global, output: &Output) -> R
     }
     stream.end(&format!("There is nothing to receive in {}.", name_of(&queue)))?;
     match undeleted {
+        0 if interrupt.is_asked() => Err(Failure::Partly("stopped".into())),
         0 => Ok(()),
         some => Err(Failure::Partly(format!("{some} messages were printed and not deleted"))),
     }
@@ -139,6 +145,12 @@ pub(crate) async fn delete(
             return output.done(&format!("Would delete {} messages", handles.len()), &record);
         }
         (None, false) => {
+            // Who has the handles has received the messages; only who protects a context is asked.
+            if target.protected {
+                let name = name_of(&queue);
+                let deed = format!("delete {} messages of {name}", handles.len());
+                consent.ask(&target, name, &deed)?;
+            }
             let mut tally = Tally::default();
             for handles in handles.chunks(BATCH) {
                 let request = DeleteMessageBatch::new(&queue, handles);
@@ -217,13 +229,15 @@ pub(crate) async fn extend(
 ) -> Result<(), Failure> {
     let Extend { queue, handles, by, dry_run } = extend;
     let target = Target::resolve(global).await?;
+    // Only 0 gives them back.
+    let seconds = whole_seconds(by);
     if dry_run {
-        let hidden = show_seconds(by.as_secs());
+        let hidden = show_seconds(seconds);
         let record = serde_json::json!({"queue": name_of(&queue), "would_extend": handles.len()});
         let sentence = format!("Would hide {} messages for {hidden}", handles.len());
         return output.done(&sentence, &record);
     }
-    let visibility_timeout = u32::try_from(by.as_secs()).unwrap_or(u32::MAX);
+    let visibility_timeout = u32::try_from(seconds).unwrap_or(u32::MAX);
     let mut tally = Tally::default();
     for handles in handles.chunks(BATCH) {
         let entry = |(place, handle): (usize, &String)| ChangeMessageVisibilityBatchEntry {
@@ -264,8 +278,8 @@ impl Tally {
         output.done(&format!("{verb} {done} messages"), &record)?;
         match (done, failed) {
             (_, 0) => Ok(()),
-            (0, _) => Err(Failure::failed("no receipt handle is good")),
-            (_, failed) => Err(Failure::Partly(format!("{failed} receipt handles are not good"))),
+            (0, _) => Err(Failure::failed("not one was: the server says why above")),
+            (_, failed) => Err(Failure::Partly(format!("{failed} were not"))),
         }
     }
 }

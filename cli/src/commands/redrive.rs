@@ -101,7 +101,7 @@ pub(crate) async fn run(redrive: Redrive, global: &Global, output: &Output) -> R
         rate: redrive.rate,
     };
     if redrive.consent.dry_run {
-        return match target.client.is_amazon() {
+        return match target.client.is_amazon() && !chosen {
             true => count_only(&target.client, &redrive.queue, output).await,
             false => choice.dry_run(output).await,
         };
@@ -284,18 +284,21 @@ impl Choice<'_> {
         let mut pages = self.pages();
         let mut failed = None;
         let began = Instant::now();
-        'pages: while !interrupt.is_asked()
-            && let Some(page) = pages.next().await?
-        {
+        'pages: while !interrupt.is_asked() {
+            let page = match pages.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => break,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            };
             let (by_destination, left) = self.sort(page.into_iter().map(Line::from));
             redriven.left += left;
             for (to, ids) in by_destination {
-                match self.take(&to, ids).await {
-                    Ok(moved) => redriven.moved += moved,
-                    Err(error) => {
-                        failed = Some(error);
-                        break 'pages;
-                    }
+                if let Err(error) = self.take(&to, ids, &mut redriven.moved).await {
+                    failed = Some(error);
+                    break 'pages;
                 }
             }
             bar.set_position(redriven.moved);
@@ -311,7 +314,10 @@ impl Choice<'_> {
         if let Some(error) = failed {
             return match redriven.moved {
                 0 => Err(error),
-                moved => Err(Failure::Partly(format!("{error}; {} were moved", show_count(moved)))),
+                moved => Err(Failure::Partly(format!(
+                    "{error}; {} were moved, and the same command moves the rest",
+                    show_count(moved)
+                ))),
             };
         }
         redriven.status = if interrupt.is_asked() { "cancelled" } else { "completed" };
@@ -322,8 +328,9 @@ impl Choice<'_> {
         }
     }
 
-    /// Moves these messages. A page of them stands together, so that they are found at once.
-    async fn take(&self, to: &str, ids: Vec<String>) -> Result<u64, Failure> {
+    /// Moves these messages, and counts those that it moved. A page of them stands together, so that they
+    /// are found at once.
+    async fn take(&self, to: &str, ids: Vec<String>, moved: &mut u64) -> Result<(), Failure> {
         let mut request = MoveMessages {
             queue_url: self.queue.into(),
             destination_queue_url: to.into(),
@@ -336,13 +343,14 @@ impl Choice<'_> {
             max_results: u32::try_from(ids.len()).ok(),
             ..MoveMessages::default()
         };
-        let mut moved = 0;
+        let mut missing = ids.len();
         loop {
             let page = self.client.move_messages(request.clone()).await?;
-            moved += page.message_ids.len();
+            *moved += page.message_ids.len() as u64;
+            missing = missing.saturating_sub(page.message_ids.len());
             request.next_token = page.next_token;
-            if request.next_token.is_none() || moved == ids.len() {
-                return Ok(moved as u64);
+            if request.next_token.is_none() || missing == 0 {
+                return Ok(());
             }
         }
     }

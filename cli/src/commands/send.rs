@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,13 +15,17 @@ use crate::context::Target;
 use crate::failure::Failure;
 use crate::feed::{Event, Feed, Read};
 use crate::interrupt::Interrupt;
-use crate::line::{Line, Value};
+use crate::line::{Line, Value, now_ms};
 use crate::output::{Output, Record};
 use crate::progress;
 use crate::units::{parse_duration, show_count};
 
 /// How many refusals are told one by one.
 const TOLD: u64 = 5;
+
+/// The longest line, or text for a single message, that is read, in bytes: what the largest message is
+/// with every character of it escaped, and more.
+const READ_BYTES_MAX: u64 = 8 << 20;
 
 /// Send messages: one, or one for each line
 #[derive(Args, Debug)]
@@ -113,7 +118,21 @@ impl Source {
             }
             return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
         };
-        Ok(Box::new(BufReader::with_capacity(1 << 16, File::open(path).map_err(about(path))?)))
+        let file = File::open(path).map_err(about(path))?;
+        if file.metadata().is_ok_and(|file| file.is_dir()) {
+            return Err(Failure::failed(format!("{}: it is a folder", path.display())));
+        }
+        Ok(Box::new(BufReader::with_capacity(1 << 16, file)))
+    }
+
+    /// Whether `--errors` is the file that is read, by whatever name, or as standard input.
+    fn would_overwrite_itself(&self) -> bool {
+        let file = |path: &Path| {
+            let file = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            Some((file.dev(), file.ino()))
+        };
+        let read = file(self.file.as_deref().unwrap_or(Path::new("/dev/stdin")));
+        read.is_some() && read == self.errors.as_deref().and_then(file)
     }
 }
 
@@ -163,7 +182,11 @@ pub(crate) async fn run(send: Send, global: &Global, output: &Output) -> Result<
         Some(body) => body,
         None => {
             let mut body = String::new();
-            send.source.open()?.read_to_string(&mut body)?;
+            send.source.open()?.take(READ_BYTES_MAX + 1).read_to_string(&mut body)?;
+            if body.len() as u64 > READ_BYTES_MAX {
+                let text = "no queue takes a message of that size: --lines sends each line";
+                return Err(Failure::Usage(text.into()));
+            }
             // What a shell appends is not meant.
             body.strip_suffix('\n').map(str::to_owned).unwrap_or(body)
         }
@@ -187,7 +210,7 @@ pub(crate) async fn import(
                 line.dedup_id = line.message_id.clone().or(line.dedup_id);
             }
         } else {
-            line.keep_delay();
+            line.keep_delay(now_ms());
             // Standard queues have none.
             line.dedup_id = None;
         }
@@ -225,26 +248,41 @@ async fn one(
     output.item(&sent)
 }
 
-/// The lines of an input, those that are no text as well as can be.
-fn texts(input: impl BufRead) -> impl Iterator<Item = Result<String, (String, String)>> {
-    let mut lines = input.split(b'\n');
+/// The lines of an input, those that are no text as well as can be. None of them is longer than
+/// [`READ_BYTES_MAX`] in memory, and the first that cannot be read is the last.
+fn texts(mut input: impl BufRead) -> impl Iterator<Item = Result<String, (String, String)>> {
+    let mut ended = false;
     std::iter::from_fn(move || {
-        loop {
-            let mut bytes = match lines.next()? {
-                Ok(bytes) => bytes,
-                Err(error) => return Some(Err((String::new(), error.to_string()))),
+        while !ended {
+            let mut bytes = Vec::new();
+            let read = input.by_ref().take(READ_BYTES_MAX).read_until(b'\n', &mut bytes);
+            let is_whole = bytes.last() == Some(&b'\n') || (bytes.len() as u64) < READ_BYTES_MAX;
+            let rest = match read {
+                Ok(_) if is_whole => Ok(0),
+                Ok(_) => input.skip_until(b'\n'),
+                Err(error) => Err(error),
             };
-            if bytes.last() == Some(&b'\r') {
-                bytes.pop();
+            let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            match rest {
+                Ok(0) if bytes.is_empty() => ended = true,
+                Ok(0) => {}
+                Ok(_) => return Some(Err((lossy(&bytes), "the line is too long".into()))),
+                Err(error) => {
+                    ended = true;
+                    return Some(Err((lossy(&bytes), format!("it cannot be read: {error}"))));
+                }
             }
+            bytes.pop_if(|byte| *byte == b'\n');
+            bytes.pop_if(|byte| *byte == b'\r');
             // A message has at least a byte.
             if bytes.is_empty() {
                 continue;
             }
             return Some(String::from_utf8(bytes).map_err(|error| {
-                (String::from_utf8_lossy(error.as_bytes()).into_owned(), "not UTF-8".into())
+                (lossy(error.as_bytes()), "not UTF-8".into())
             }));
         }
+        None
     })
 }
 
@@ -299,8 +337,8 @@ async fn feed(
     lines: impl Iterator<Item = Read> + std::marker::Send + 'static,
     output: &Output,
 ) -> Result<(), Failure> {
-    if source.errors.is_some() && source.errors == source.file {
-        return Err(Failure::Usage("--errors would overwrite what --file reads".into()));
+    if source.would_overwrite_itself() {
+        return Err(Failure::Usage("--errors would overwrite what is read".into()));
     }
     if source.dry_run {
         let (mut good, mut bad) = (0, 0);
@@ -402,5 +440,39 @@ fn partly(failed: u64, what: &str) -> Result<(), Failure> {
     match failed {
         0 => Ok(()),
         failed => Err(Failure::Partly(format!("{} {what}", show_count(failed)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(input: impl io::Read) -> Vec<Result<String, String>> {
+        texts(BufReader::new(input)).map(|line| line.map_err(|(_, why)| why)).collect()
+    }
+
+    #[test]
+    fn lines_are_read_one_by_one_whatever_they_hold() {
+        assert_eq!(read(&b"a\r\n\n\r\nb"[..]), [Ok("a".into()), Ok("b".into())]);
+        assert_eq!(read(&b"\xff\nb\n"[..]), [Err("not UTF-8".into()), Ok("b".into())]);
+        assert_eq!(read(&b""[..]), []);
+    }
+
+    #[test]
+    fn a_line_without_end_is_no_line_and_not_kept() {
+        let long = io::repeat(b'x').take(3 * READ_BYTES_MAX).chain(&b"\nb"[..]);
+        assert_eq!(read(long), [Err("the line is too long".into()), Ok("b".into())]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_it() {
+        struct Broken;
+        impl io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("it is broken"))
+            }
+        }
+        let lines = read((&b"a\n"[..]).chain(Broken));
+        assert_eq!(lines, [Ok("a".into()), Err("it cannot be read: it is broken".into())]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::IsTerminal as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
 use ratatui::Frame;
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::args::Global;
 use crate::context::Target;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::units::{parse_duration, show_count, show_seconds};
 
 use crate::queues::name_of;
@@ -114,8 +115,19 @@ pub(crate) async fn run(top: Top, global: &Global) -> Result<(), Failure> {
             }
         }
     });
+    // A task of its own: a server that does not answer is not to keep anybody from quitting.
+    let (looks, mut looked) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(top.every).await;
+            if looks.send(look(&target.client, top.prefix.clone()).await).await.is_err() {
+                return;
+            }
+        }
+    });
+    // Whoever ends us from elsewhere wants the terminal back too.
+    let mut interrupt = Interrupt::listen()?;
     let mut terminal = ratatui::try_init()?;
-    let mut due = Instant::now() + top.every;
     let ended = loop {
         if let Err(error) = terminal.draw(|frame| screen.draw(frame)) {
             break Err(error.into());
@@ -131,13 +143,12 @@ pub(crate) async fn run(top: Top, global: &Global) -> Result<(), Failure> {
                 Some(_) => {}
                 None => break Ok(()),
             },
-            () = tokio::time::sleep_until(due.into()) => {
-                match look(&target.client, top.prefix.clone()).await {
-                    Ok(queues) => screen.update(queues),
-                    Err(failure) => screen.error = Some(failure.to_string()),
-                }
-                due = Instant::now() + top.every;
-            }
+            // The task ends after us.
+            Some(queues) = looked.recv() => match queues {
+                Ok(queues) => screen.update(queues),
+                Err(failure) => screen.error = Some(failure.to_string()),
+            },
+            () = interrupt.asked() => break Ok(()),
         }
     };
     ratatui::try_restore()?;

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use stanchion_tests::{
     Server,
-    cli::{Cli, eventually},
+    cli::{Cli, eventually, runs},
 };
 
 #[test]
@@ -82,4 +82,52 @@ fn what_cannot_be_run_is_said() {
     cli.ok(&["queue", "create", "q"]);
     let would = cli.ok(&["consume", "q", "--dry-run", "--", "true"]);
     assert!(would.starts_with("Would run"), "{would}");
+}
+
+#[test]
+fn a_program_that_is_not_there_costs_no_message_a_receive() {
+    let server = Server::start();
+    let cli = Cli::new(&server);
+    cli.ok(&["queue", "create", "q", "--dlq", "dead", "--max-receives", "1"]);
+    cli.ok(&["send", "q", "a"]);
+    fs::write(cli.folder().join("no-program"), "echo").expect("a file can be written");
+    for program in ["./missing", "missing", "./no-program", "."] {
+        let ran = cli.run(&["consume", "q", "--max", "1", "--", program]).expect_code(2);
+        assert!(ran.err.contains("there is no program"), "{}", ran.err);
+    }
+    cli.run(&["consume", "q", "--max", "0", "--", "true"]).expect_code(2);
+    let message = &cli.json(&["peek", "q"])[0];
+    assert_eq!((&message["body"], &message["receive_count"]), (&"a".into(), &0.into()));
+}
+
+#[test]
+fn a_command_that_is_ended_leaves_nothing_running() {
+    let server = Server::start();
+    let cli = Cli::new(&server);
+    cli.ok(&["queue", "create", "q"]);
+    // A command that has another one do the work, as shells and interpreters do.
+    let script = "sleep 1000 & echo $! >> workers; wait";
+    let workers = || {
+        let text = fs::read_to_string(cli.folder().join("workers")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for timeout in [&["--timeout", "1s"][..], &[]] {
+        let before = workers().len();
+        cli.ok(&["send", "q", "a"]);
+        let args = [&["consume", "q", "--backoff", "10m", "--drain", "10m"], timeout].concat();
+        let mut child = cli
+            .command(&[&args[..], &["--", "sh", "-c", script]].concat())
+            .spawn()
+            .expect("stanchion can be run");
+        eventually("a worker begins", || workers().len() > before);
+        if !timeout.is_empty() {
+            eventually("its time is over", || !runs(&workers()[before]));
+        }
+        let pid = Pid::from_child(&child);
+        eventually("it ends", || {
+            let _ = kill_process(pid, Signal::INT);
+            child.try_wait().expect("it is our child").is_some()
+        });
+        eventually("nothing runs", || !workers().iter().any(|worker| runs(worker)));
+    }
 }

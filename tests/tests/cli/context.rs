@@ -132,3 +132,68 @@ fn a_profile_that_is_named_signs_although_the_environment_has_a_key() {
     cli.ok(&["context", "add", "prod", "--endpoint", &server.url(), "--profile", "work"]);
     cli.ok(&["queue", "ls", "-c", "prod"]);
 }
+
+#[test]
+fn what_is_not_said_of_a_context_stays_and_a_dry_run_changes_nothing() {
+    let cli = Cli::at(None);
+    let url = "http://127.0.0.1:1";
+    cli.ok(&["context", "add", "prod", "--endpoint", url, "--unsigned", "--protected"]);
+    let said = cli.ok(&["context", "add", "prod", "--region", "eu-west-1"]);
+    assert!(said.starts_with("Changed prod"), "{said}");
+    let prod = || cli.json(&["context", "ls"])[0].clone();
+    let expected = serde_json::json!({"name": "prod", "current": true, "endpoint": url,
+        "region": "eu-west-1", "signs": "nothing", "protected": true});
+    assert_eq!(prod(), expected);
+    cli.ok(&["context", "add", "prod", "--profile", "work"]);
+    assert_eq!(prod()["signs"], "profile work", "there is one way to sign");
+
+    let before = prod();
+    for args in [
+        &["context", "add", "prod", "--unsigned"][..],
+        &["context", "add", "other"],
+        &["context", "rm", "prod"],
+        &["context", "use", "prod"],
+    ] {
+        assert!(cli.ok(&[args, &["--dry-run"]].concat()).starts_with("Would "));
+    }
+    cli.run(&["context", "add", "bad", "--endpoint", "nonsense"]).expect_code(2);
+    cli.run(&["context", "add", "bad", "--certificate-authority", "missing"]).expect_code(1);
+    assert_eq!(cli.json(&["context", "ls"]), serde_json::json!([before]));
+}
+
+#[test]
+fn a_secret_that_is_typed_is_not_shown() {
+    let server = Server::start_signed(&[]);
+    let cli = Cli::at(None);
+    let add = ["context", "add", "prod", "--endpoint", &server.url(), "--access-key-id", ROOT_KEY];
+    let mut terminal = Terminal::run(cli.command(&add));
+    terminal.shows(&format!("The secret of {ROOT_KEY}: "));
+    terminal.types(&format!("{ROOT_SECRET}\n"));
+    let ran = terminal.end().expect_code(0);
+    assert!(!ran.out.contains(ROOT_SECRET), "{}", ran.out);
+    cli.ok(&["queue", "ls"]);
+}
+
+#[test]
+fn variables_that_are_set_to_nothing_say_nothing() {
+    let server = Server::start();
+    let cli = Cli::at(None);
+    cli.ok(&["context", "add", "one", "--endpoint", &server.url(), "--unsigned"]);
+    let mut command = cli.command(&["queue", "ls", "-o", "json"]);
+    for name in ["STANCHION_CONTEXT", "STANCHION_ENDPOINT", "STANCHION_REGION"] {
+        command.env(name, "");
+    }
+    assert_eq!(command.output().unwrap().stdout, b"[]\n");
+}
+
+#[test]
+fn who_is_known_and_may_do_little_is_known() {
+    let server = Server::start_signed(&[]);
+    let made = Cli::signed(&server).json(&["key", "create", "--user", "jane"]);
+    let [id, secret] =
+        ["access_key_id", "secret_access_key"].map(|name| made[name].as_str().unwrap());
+    let tested = Cli::new(&server).with_key(id, secret).json(&["context", "test"]);
+    assert_eq!(tested["server"], "Stanchion");
+    Cli::new(&server).run(&["context", "test"]).expect_code(4);
+    Cli::new(&server).with_key(id, "another").run(&["context", "test"]).expect_code(4);
+}

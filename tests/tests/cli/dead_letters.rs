@@ -183,3 +183,21 @@ fn a_protected_context_asks_for_the_name() {
     cli.run(&[&redrive[..], &["--yes-i-mean", "q-dlq"]].concat()).expect_code(0);
     assert_eq!(cli.json(&["count", "q"])["total"], 1);
 }
+
+#[test]
+fn a_redrive_whose_server_goes_says_what_was_moved() {
+    let mut server = Server::start();
+    let cli = Cli::new(&server);
+    create(&cli, "q");
+    let numbers: Vec<String> = (0..100).map(|n| n.to_string()).collect();
+    send(&cli, "q", &numbers.iter().map(String::as_str).collect::<Vec<_>>());
+    kill_all(&cli, "q");
+    let args = ["redrive", "q-dlq", "--rate", "10", "--state", "available"];
+    let child = cli.command(&args).spawn().expect("stanchion can be run");
+    eventually("some are moved", || cli.json(&["count", "q"])["total"] != 0);
+    server.kill();
+    let ended = child.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(5), "{err}");
+    assert!(err.contains("0 were moved, and the same command moves the rest"), "{err}");
+}

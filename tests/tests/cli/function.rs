@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use stanchion_tests::{
     Server,
-    cli::{Cli, eventually},
+    cli::{Cli, eventually, runs},
 };
 
 /// A function in Rust, on AWS' own runtime.
@@ -51,4 +51,28 @@ fn a_queue_that_hides_messages_too_shortly_is_refused() {
     let args = ["function", "run", "--queue", "q", "--timeout", "3s", "--", FUNCTION];
     let ran = cli.run(&args).expect_code(2);
     assert!(ran.err.contains("visibility timeout"), "{}", ran.err);
+}
+
+#[test]
+fn the_second_interrupt_takes_its_processes_along() {
+    let server = Server::start();
+    let cli = Cli::new(&server);
+    cli.ok(&["queue", "create", "q"]);
+    // It never asks for an event, so that it never ends by itself.
+    let script = "sleep 1000 & echo $! >> workers; trap '' TERM; wait";
+    let workers = || fs::read_to_string(cli.folder().join("workers")).unwrap_or_default();
+    let run = ["function", "run", "--queue", "q", "--min", "1", "--", "sh", "-c", script];
+    let invoke = ["function", "invoke", "--event", "{}", "--", "sh", "-c", script];
+    // Two of a kind could be taken for one.
+    for (args, signals) in [(&run[..], &[Signal::INT, Signal::TERM][..]), (&invoke, &[Signal::INT])]
+    {
+        let before = workers().lines().count();
+        let mut child = cli.command(args).spawn().expect("stanchion can be run");
+        eventually("a process runs", || workers().lines().count() > before);
+        for signal in signals {
+            kill_process(Pid::from_child(&child), *signal).expect("it can be signalled");
+        }
+        eventually("it ends", || child.try_wait().expect("it is our child").is_some());
+        eventually("nothing runs", || !workers().lines().any(runs));
+    }
 }

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use stanchion_tests::{Server, cli::Cli};
+use stanchion_tests::{Server, cli::Cli, terminal::Terminal};
 
 fn lines(out: &str) -> Vec<Value> {
     out.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
@@ -212,4 +213,86 @@ fn input_that_trickles_is_sent_as_it_comes() {
     assert_eq!(cli.ok(&["receive", "q", "--wait", "20s", "--raw"]), "early\n");
     drop(stdin);
     assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn what_others_wrote_does_not_command_the_terminal() {
+    let (_server, cli) = with_queue("q");
+    // ESC c resets a terminal; as base64, since a body cannot have it. U+009B and CR a body can have.
+    let line = json!({"body": "G2NoZWxsbw==", "attributes": {"who": "me\u{9b}2J\rroot\nyou"}});
+    cli.run_with(&["send", "q", "--ndjson"], &line.to_string()).expect_code(0);
+    let peek = ["peek", "q", "--decode", "base64"];
+    for format in [&[][..], &["--raw"], &["-o", "json"], &["-o", "ndjson"], &["-o", "csv"]] {
+        let mut command = cli.command(&[&peek[..], format].concat());
+        let shown = Terminal::run(command.env("NO_COLOR", "1")).end().expect_code(0).out;
+        // A terminal ends its lines itself.
+        let commands = |c: char| c.is_control() && !matches!(c, '\r' | '\n');
+        assert!(!shown.contains(commands), "{shown:?}");
+        assert!(shown.contains(r"\u001bchello"), "{shown:?}");
+    }
+    let shown = cli.ok(&peek);
+    assert!(shown.contains(r"who=me\u009b2J\u000droot\nyou"), "{shown}");
+    // A program gets what was sent.
+    assert_eq!(cli.ok(&[&peek[..], &["--raw"]].concat()), "\u{1b}chello\n");
+    let read = cli.json(&peek);
+    assert_eq!(read[0]["attributes"]["who"], line["attributes"]["who"]);
+}
+
+#[test]
+fn what_cannot_be_read_ends_a_send_and_nothing_is_overwritten() {
+    let (_server, cli) = with_queue("q");
+    let ran = cli.run(&["send", "q", "--lines", "--file", "."]).expect_code(1);
+    assert!(ran.err.contains("it is a folder"), "{}", ran.err);
+    let ran = cli.run(&["send", "q", "--lines", "--file", "missing"]).expect_code(1);
+    assert!(ran.err.contains("missing: "), "{}", ran.err);
+    let file = cli.folder().join("failed.ndjson");
+    std::fs::write(&file, "{\"body\":\"a\"}\n").expect("a file can be written");
+    let args = ["send", "q", "--ndjson", "--errors", "./failed.ndjson"];
+    cli.run(&[&args[..], &["--file", "failed.ndjson"]].concat()).expect_code(2);
+    let mut command = cli.command(&args);
+    command.stdin(std::fs::File::open(&file).expect("it is there"));
+    assert_eq!(command.output().expect("stanchion can be run").status.code(), Some(2));
+    assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "{\"body\":\"a\"}\n");
+    assert_eq!(cli.json(&["count", "q"])["total"], 0);
+}
+
+#[test]
+fn a_tail_that_is_interrupted_printed_something_whole() {
+    let (_server, cli) = with_queue("q");
+    cli.ok(&["send", "q", "before"]);
+    let args = ["tail", "-f", "q", "-n", "1", "-o", "json"];
+    let mut child = cli.command(&args).spawn().expect("stanchion can be run");
+    let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
+    let mut text = String::new();
+    // The bracket and the message: then it follows.
+    while !text.contains("before") {
+        assert_ne!(out.read_line(&mut text).expect("there is a line"), 0, "{text}");
+    }
+    // The signal may come before it listens, and then ends it without further ado.
+    cli.ok(&["send", "q", "after"]);
+    while !text.contains("after") {
+        let mut bytes = [0; 256];
+        let count = std::io::Read::read(&mut out, &mut bytes).expect("there is more");
+        assert_ne!(count, 0, "{text}");
+        text += &String::from_utf8_lossy(&bytes[..count]);
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it can be signalled");
+    std::io::Read::read_to_string(&mut out, &mut text).expect("there is an end");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    let read: Value = serde_json::from_str(&text).expect("it is one document");
+    assert_eq!(read.as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn part_of_a_second_is_a_second_and_not_none() {
+    let (_server, cli) = with_queue("q");
+    cli.ok(&["send", "q", "a"]);
+    let received = cli.json(&["receive", "q", "--visibility", "10m"]);
+    let handle = received[0]["receipt_handle"].as_str().expect("it has a handle");
+    let said = cli.ok(&["extend", "q", handle, "--by", "300ms", "--dry-run"]);
+    assert_eq!(said, "Would hide 1 messages for 1s\n");
+    let none = cli.ok(&["delete", "q", "--older-than", "3600001ms", "--dry-run"]);
+    assert!(none.starts_with("Would delete 0 "), "{none}");
+    let ran = cli.run(&["extend", "q", handle, "--by", "18446744073709551615"]).expect_code(2);
+    assert!(ran.err.contains("longer than a century"), "{}", ran.err);
 }

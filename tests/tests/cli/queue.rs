@@ -300,3 +300,15 @@ fn the_list_is_watched_until_it_is_interrupted() {
     terminal.interrupt();
     terminal.end().expect_code(0);
 }
+
+#[test]
+fn a_queue_for_dead_letters_that_is_left_over_is_mentioned() {
+    let server = Server::start();
+    let cli = Cli::new(&server);
+    let args = ["queue", "create", "orders", "--dlq", "orders-dlq", "--visibility", "13h"];
+    let ran = cli.run(&args).expect_code(1);
+    assert!(ran.err.contains("orders-dlq was created"), "{}", ran.err);
+    let listed = cli.json(&["queue", "ls"]);
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
+    assert_eq!(listed[0]["name"], "orders-dlq");
+}

@@ -29,3 +29,17 @@ fn without_a_terminal_it_says_what_prints_the_same() {
     let ran = Cli::new(&server).run(&["top"]).expect_code(2);
     assert!(ran.err.contains("queue ls"), "{}", ran.err);
 }
+
+#[test]
+fn whoever_ends_it_from_elsewhere_gets_the_terminal_back() {
+    let mut server = Server::start();
+    let cli = Cli::new(&server);
+    cli.ok(&["queue", "create", "orders"]);
+    let terminal = Terminal::run(cli.command(&["top", "--every", "100ms"]));
+    terminal.shows("orders");
+    // Nor does a server that is gone keep anybody.
+    server.kill();
+    terminal.interrupt();
+    let ran = terminal.end().expect_code(0);
+    assert!(ran.out.contains("\u{1b}[?1049l"), "{:?}", ran.out);
+}

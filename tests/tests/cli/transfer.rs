@@ -142,3 +142,36 @@ fn where_nobody_can_look_an_export_receives() {
     let ran = cli.run(&amazon).expect_code(2);
     assert!(ran.err.contains("--by-receive"), "{}", ran.err);
 }
+
+#[test]
+fn a_long_delay_goes_on_where_it_is_imported() {
+    let server = Server::start();
+    let cli = Cli::new(&server);
+    for queue in ["a", "b"] {
+        cli.ok(&["queue", "create", queue, "--attribute", "Stanchion.LongDelays=true"]);
+    }
+    let delay = "Stanchion.DelaySeconds:Number=86400";
+    cli.ok(&["send", "a", "tomorrow", "--attribute", delay]);
+    cli.run_with(&["import", "b"], &export(&cli, "a")).expect_code(0);
+    let until = |queue: &str| {
+        cli.json(&["peek", queue])[0]["delayed_until"].as_u64().expect("it is delayed")
+    };
+    assert!(until("a").abs_diff(until("b")) <= 2_000, "{} {}", until("a"), until("b"));
+}
+
+#[test]
+fn an_export_is_lines_and_says_to_programs_how_many() {
+    let server = Server::start();
+    let cli = Cli::new(&server);
+    cli.ok(&["queue", "create", "q"]);
+    cli.run_with(&["send", "q", "--lines"], "a\nb\n").expect_code(0);
+    for format in ["json", "csv"] {
+        let ran = cli.run(&["export", "q", "-o", format]).expect_code(2);
+        assert!(ran.err.contains("NDJSON"), "{}", ran.err);
+    }
+    assert_eq!(cli.ok(&["export", "q", "-o", "ndjson"]).lines().count(), 2);
+    let said = cli.json(&["export", "q", "--to", "q.ndjson"]);
+    assert_eq!((&said["queue"], &said["exported"]), (&"q".into(), &2.into()));
+    let ran = cli.run(&["export", "q", "--to", "no/such/folder"]).expect_code(1);
+    assert!(ran.err.contains("no/such/folder: "), "{}", ran.err);
+}

@@ -87,7 +87,10 @@ impl Create {
         let attributes = request.attributes.clone();
         let queue_url = match dry_run {
             true => None,
-            false => Some(client.create_queue(request).await.map_err(already_there)?.queue_url),
+            false => {
+                let created = client.create_queue(request).await.map_err(already_there);
+                Some(created.map_err(|failure| beside_alone(failure, beside.as_ref()))?.queue_url)
+            }
         };
         let dead_letter_queue = settings.dlq.as_deref().map(name_of);
         let verb = if *dry_run { "Would create" } else { "Created" };
@@ -113,6 +116,17 @@ fn already_there(error: stanchion_sdk::Error) -> Failure {
     match exists {
         true => failure.with_hint("`stanchion queue set` changes what a queue is set to"),
         false => failure,
+    }
+}
+
+/// Says what is there although the command failed.
+fn beside_alone(failure: Failure, beside: Option<&Beside>) -> Failure {
+    match beside.filter(|beside| beside.created) {
+        Some(beside) => failure.with_hint(format!(
+            "{} was created for its dead letters before that, and is still there",
+            name_of(&beside.arn)
+        )),
+        None => failure,
     }
 }
 
