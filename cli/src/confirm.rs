@@ -25,13 +25,15 @@ impl Consent {
     /// Asks on the terminal, in a protected context for the queue's name; without a terminal only a
     /// flag will do. `deed` is what will happen: `purge 7 messages`.
     pub(crate) fn ask(&self, target: &Target, queue: &str, deed: &str) -> Result<(), Failure> {
-        if self.yes_i_mean.as_deref() == Some(queue) || (self.yes && !target.protected) {
-            return Ok(());
-        }
-        if let Some(other) = &self.yes_i_mean {
-            return Err(Failure::Usage(format!(
-                "--yes-i-mean says {other:?}, and this is {queue:?}"
-            )));
+        match &self.yes_i_mean {
+            Some(name) if name == queue => return Ok(()),
+            // Whoever names another one is mistaken, whatever else is said.
+            Some(other) => {
+                let text = format!("--yes-i-mean says {other:?}, and this is {queue:?}");
+                return Err(Failure::Usage(text));
+            }
+            None if self.yes && !target.protected => return Ok(()),
+            None => {}
         }
         if !io::stdin().is_terminal() {
             let flag = match target.protected {

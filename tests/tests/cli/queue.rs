@@ -311,4 +311,6 @@ fn a_queue_for_dead_letters_that_is_left_over_is_mentioned() {
     let listed = cli.json(&["queue", "ls"]);
     assert_eq!(listed.as_array().map(Vec::len), Some(1));
     assert_eq!(listed[0]["name"], "orders-dlq");
+    cli.run(&["queue", "rm", "orders-dlq", "--yes", "--yes-i-mean", "orders"]).expect_code(2);
+    cli.ok(&["queue", "rm", "orders-dlq", "--yes"]);
 }
