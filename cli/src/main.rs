@@ -13,6 +13,7 @@ mod interrupt;
 mod line;
 mod output;
 mod pages;
+mod program;
 mod progress;
 mod queues;
 mod show;

@@ -11,6 +11,10 @@ use comfy_table::{Attribute, Cell};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::Failure;
 
@@ -194,6 +198,22 @@ impl Output {
     pub(crate) fn hint(&self, text: &str) {
         let style = self.error_style(AnsiColor::Cyan);
         self.log(&format!("{style}hint:{style:#} {}", plain(text)));
+    }
+
+    /// From now on shows what the SDK warns of: for commands that go on by themselves whatever happens.
+    pub(crate) fn show_warnings(&self) {
+        // What a handler failed with the command says itself, and with which message.
+        let is_shown = |event: &Metadata<'_>| {
+            *event.level() <= Level::WARN && event.fields().field("is_permanent").is_none()
+        };
+        let warnings = tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(self.colour_errors)
+            .with_target(false)
+            .without_time()
+            .with_filter(filter_fn(is_shown));
+        // It fails only where somebody did so before.
+        let _ = tracing_subscriber::registry().with(warnings).try_init();
     }
 
     /// A style where standard output is coloured, and none where it is not.

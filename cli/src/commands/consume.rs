@@ -1,8 +1,6 @@
 //! `stanchion consume`: runs a command for each message. What it exits with decides what becomes of
 //! the message; the SDK's worker does everything else.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -21,6 +19,7 @@ use crate::context::Target;
 use crate::failure::Failure;
 use crate::line::{Line, Value};
 use crate::output::{Output, Record};
+use crate::program;
 use crate::units::{parse_duration, show_count};
 
 use crate::queues::{attributes, name_of};
@@ -111,10 +110,7 @@ impl Record for Consumed {
 
 /// Runs it.
 pub(crate) async fn run(consume: Consume, global: &Global, output: &Output) -> Result<(), Failure> {
-    // A mistake in typing is not to be tried on every message until all of them are dead letters.
-    if let Some(program) = consume.command.first().filter(|program| !can_run(program)) {
-        return Err(Failure::Usage(format!("there is no program {program:?} that can be run")));
-    }
+    program::check(&consume.command)?;
     let target = Target::resolve(global).await?;
     // A worker goes on asking for a queue that is missing; who types wants to know.
     attributes(&target.client, &consume.queue).await?;
@@ -124,6 +120,7 @@ pub(crate) async fn run(consume: Consume, global: &Global, output: &Output) -> R
         let record = serde_json::json!({"queue": name, "command": consume.command});
         return output.done(&sentence, &record);
     }
+    output.show_warnings();
     let tally = Arc::new(Tally::default());
     let job = Arc::new(Job {
         queue: name.clone(),
@@ -182,19 +179,6 @@ pub(crate) async fn run(consume: Consume, global: &Global, output: &Output) -> R
         0 => Ok(()),
         some => Err(Failure::Partly(format!("{some} messages were not finished: they come again"))),
     }
-}
-
-/// Whether there is such a program, at its path or on the search path.
-fn can_run(program: &str) -> bool {
-    let is_program = |path: &Path| {
-        let found = path.metadata();
-        found.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return is_program(Path::new(program));
-    }
-    let folders = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
-    std::env::split_paths(&folders).any(|folder| is_program(&folder.join(program)))
 }
 
 /// A command and all that it started: what is left of them ends when this is dropped before it is told

@@ -12,6 +12,7 @@ use crate::context::Target;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::{Output, Record};
+use crate::program;
 use crate::units::{parse_duration, show_count};
 
 /// What to do with a function.
@@ -142,6 +143,7 @@ pub(crate) async fn run(
 async fn work(run: Run, global: &Global, output: &Output) -> Result<(), Failure> {
     let Run { queue, concurrency, min, batch_size, window, partial, filter, dry_run, function } =
         run;
+    program::check(&function.command)?;
     if dry_run {
         let sentence = format!("Would invoke {:?} with the messages of {queue}", function.command);
         let record = serde_json::json!({"queue": queue, "command": function.command});
@@ -185,6 +187,7 @@ async fn work(run: Run, global: &Global, output: &Output) -> Result<(), Failure>
 }
 
 async fn invoke(invoke: Invoke, output: &Output) -> Result<(), Failure> {
+    program::check(&invoke.function.command)?;
     let event = match invoke.event {
         Some(event) => event,
         None => {

@@ -74,11 +74,11 @@ pub(crate) async fn run(peek: Peek, global: &Global, output: &Output) -> Result<
         }
         stream.flush()?;
     }
-    stream.end(&format!("There is no such message in {}.", name_of(&queue)))?;
-    match interrupt.is_asked() {
-        true => Err(Failure::Partly("stopped before the end of the queue".into())),
-        false => Ok(()),
+    if interrupt.is_asked() {
+        stream.end("There was no such message so far.")?;
+        return Err(Failure::Partly("stopped before the end of the queue".into()));
     }
+    stream.end(&format!("There is no such message in {}.", name_of(&queue)))
 }
 
 /// Show the newest messages, and with -f what arrives

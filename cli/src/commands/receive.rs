@@ -99,7 +99,10 @@ pub(crate) async fn run(receive: Receive, global: &Global, output: &Output) -> R
             undeleted += reply.failed.len();
         }
     }
-    stream.end(&format!("There is nothing to receive in {}.", name_of(&queue)))?;
+    stream.end(&match interrupt.is_asked() {
+        true => "Nothing was received.".into(),
+        false => format!("There is nothing to receive in {}.", name_of(&queue)),
+    })?;
     match undeleted {
         0 if interrupt.is_asked() => Err(Failure::Partly("stopped".into())),
         0 => Ok(()),

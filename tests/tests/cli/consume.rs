@@ -1,6 +1,9 @@
 //! A command for each message.
 
-use std::fs;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -130,4 +133,26 @@ fn a_command_that_is_ended_leaves_nothing_running() {
         });
         eventually("nothing runs", || !workers().iter().any(|worker| runs(worker)));
     }
+}
+
+#[test]
+fn what_goes_wrong_while_it_runs_is_said() {
+    let mut server = Server::start();
+    let cli = Cli::new(&server);
+    cli.ok(&["queue", "create", "q"]);
+    cli.ok(&["send", "q", "a"]);
+    let args = ["consume", "q", "--backoff", "10m", "--", "sh", "-c", "exit 65"];
+    let child = cli.command(&args).spawn().expect("stanchion can be run");
+    let pid = Pid::from_child(&child);
+    let mut err = BufReader::new(child.stderr.expect("it is piped"));
+    let mut said = String::new();
+    let mut says = |text: &str| {
+        while !said.contains(text) {
+            assert_ne!(err.read_line(&mut said).expect("there is a line"), 0, "{said}");
+        }
+    };
+    says("there is no dead-letter queue");
+    server.kill();
+    says("a receive failed");
+    kill_process(pid, Signal::KILL).expect("it can be signalled");
 }

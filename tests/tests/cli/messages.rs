@@ -224,7 +224,8 @@ fn what_others_wrote_does_not_command_the_terminal() {
     let peek = ["peek", "q", "--decode", "base64"];
     for format in [&[][..], &["--raw"], &["-o", "json"], &["-o", "ndjson"], &["-o", "csv"]] {
         let mut command = cli.command(&[&peek[..], format].concat());
-        let shown = Terminal::run(command.env("NO_COLOR", "1")).end().expect_code(0).out;
+        command.env("NO_COLOR", "1");
+        let shown = Terminal::run(command).end().expect_code(0).out;
         // A terminal ends its lines itself.
         let commands = |c: char| c.is_control() && !matches!(c, '\r' | '\n');
         assert!(!shown.contains(commands), "{shown:?}");
