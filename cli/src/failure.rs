@@ -97,7 +97,7 @@ impl From<Error> for Failure {
         let message = error.to_string();
         let (hint, denied) = match &error {
             Error::Connection { arrived: false, .. } => {
-                (Some("is the server running there? `stanchion context ls` and --endpoint say where"), false)
+                (Some("is the server running there? see `stanchion context ls`"), false)
             }
             Error::Credentials(_) => {
                 (Some("see `aws configure`, or name a profile with --profile"), true)

@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::args::Global;
+use crate::commands::queue::attributes::dead_letters_of;
 use crate::context::Target;
 use crate::failure::Failure;
 use crate::line::{Line, Value};
@@ -113,7 +114,7 @@ pub(crate) async fn run(consume: Consume, global: &Global, output: &Output) -> R
     program::check(&consume.command)?;
     let target = Target::resolve(global).await?;
     // A worker goes on asking for a queue that is missing; who types wants to know.
-    attributes(&target.client, &consume.queue).await?;
+    let found = attributes(&target.client, &consume.queue).await?;
     let name = name_of(&consume.queue).to_owned();
     if consume.dry_run {
         let sentence = format!("Would run {:?} for each message of {name}", consume.command);
@@ -126,6 +127,7 @@ pub(crate) async fn run(consume: Consume, global: &Global, output: &Output) -> R
         queue: name.clone(),
         command: consume.command,
         dead_letter_on: consume.dead_letter_on,
+        has_dead_letters: dead_letters_of(&found).is_some(),
         timeout: consume.timeout,
         tally: tally.clone(),
         output: Output::new(output.format()),
@@ -212,6 +214,8 @@ struct Job {
     queue: String,
     command: Vec<String>,
     dead_letter_on: Vec<i32>,
+    /// Where none are, a message would come again at once.
+    has_dead_letters: bool,
     timeout: Option<Duration>,
     tally: Arc<Tally>,
     output: Output,
@@ -231,6 +235,9 @@ impl Job {
             Ok(Some(0)) => {
                 self.tally.done.fetch_add(1, Ordering::Relaxed);
                 return Ok(Outcome::Done);
+            }
+            Ok(Some(code)) if self.dead_letter_on.contains(&code) && !self.has_dead_letters => {
+                format!("exit code {code}, and there is no dead-letter queue")
             }
             Ok(Some(code)) if self.dead_letter_on.contains(&code) => {
                 self.tally.dead.fetch_add(1, Ordering::Relaxed);

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use stanchion_sdk::{Client, Error};
 use stanchion_sdk::actions::own::server::GetServerInfo;
 use stanchion_sdk::actions::queues::ListQueues;
+use stanchion_sdk::{Client, Error};
 
 use crate::args::Global;
 use crate::context::{AMAZON, Context, Contexts, Target};

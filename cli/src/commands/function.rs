@@ -151,6 +151,7 @@ async fn work(run: Run, global: &Global, output: &Output) -> Result<(), Failure>
     }
     let target = Target::resolve(global).await?;
     let mut interrupt = Interrupt::listen_to_two()?;
+    output.show_warnings();
     let logs = Output::new(output.format());
     let mut host = function
         .host()

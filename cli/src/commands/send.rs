@@ -278,9 +278,10 @@ fn texts(mut input: impl BufRead) -> impl Iterator<Item = Result<String, (String
             if bytes.is_empty() {
                 continue;
             }
-            return Some(String::from_utf8(bytes).map_err(|error| {
-                (lossy(error.as_bytes()), "not UTF-8".into())
-            }));
+            return Some(
+                String::from_utf8(bytes)
+                    .map_err(|error| (lossy(error.as_bytes()), "not UTF-8".into())),
+            );
         }
         None
     })
