@@ -265,18 +265,20 @@ fn a_tail_that_is_interrupted_printed_something_whole() {
     let mut child = cli.command(&args).spawn().expect("stanchion can be run");
     let mut out = BufReader::new(child.stdout.take().expect("it is piped"));
     let mut text = String::new();
-    // The bracket and the message: then it follows.
-    while !text.contains("before") {
-        assert_ne!(out.read_line(&mut text).expect("there is a line"), 0, "{text}");
-    }
-    // The signal may come before it listens, and then ends it without further ado.
+    // What ends the first message comes with the second.
+    let mut until = |body: &str| {
+        while !text.contains(body) {
+            let bytes = out.fill_buf().expect("there is more");
+            assert!(!bytes.is_empty(), "{text}");
+            text += &String::from_utf8_lossy(bytes);
+            let count = bytes.len();
+            out.consume(count);
+        }
+    };
+    until("before");
+    // It listens to signals once it follows, which it does when the next message comes.
     cli.ok(&["send", "q", "after"]);
-    while !text.contains("after") {
-        let mut bytes = [0; 256];
-        let count = std::io::Read::read(&mut out, &mut bytes).expect("there is more");
-        assert_ne!(count, 0, "{text}");
-        text += &String::from_utf8_lossy(&bytes[..count]);
-    }
+    until("after");
     kill_process(Pid::from_child(&child), Signal::INT).expect("it can be signalled");
     std::io::Read::read_to_string(&mut out, &mut text).expect("there is an end");
     assert_eq!(child.wait().expect("it ends").code(), Some(0));
