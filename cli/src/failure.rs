@@ -125,9 +125,12 @@ impl From<Error> for Failure {
     }
 }
 
-/// Whether the server does not have the action: it is not Stanchion.
+/// Whether the server does not have the action: it is not Stanchion. Amazon SQS says so, and others fail
+/// without a word.
 pub(crate) fn is_unknown_action(error: &Error) -> bool {
-    matches!(error.code(), Some("UnknownOperationException" | "InvalidAction"))
+    let is_mute = matches!(error, Error::Service(error)
+        if error.status == 500 && error.message.is_empty() && error.request_id.is_none());
+    is_mute || matches!(error.code(), Some("UnknownOperationException" | "InvalidAction"))
 }
 
 impl From<BuildError> for Failure {
@@ -148,5 +151,32 @@ impl From<StartError> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
         Failure::failed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use stanchion_sdk::ServiceError;
+
+    use super::*;
+
+    #[test]
+    fn an_action_is_unknown_where_a_server_says_so_or_fails_without_a_word() {
+        let unknown = |code: &str, message: &str, request: Option<&str>| {
+            let status = if code.starts_with("Internal") { 500 } else { 400 };
+            is_unknown_action(&Error::Service(Arc::new(ServiceError {
+                action: "PeekMessages",
+                code: code.into(),
+                message: message.into(),
+                status,
+                request_id: request.map(str::to_owned),
+            })))
+        };
+        assert!(unknown("UnknownOperationException", "", Some("r")));
+        assert!(unknown("InternalServerError", "", None));
+        assert!(!unknown("InternalError", "the disk", Some("r")), "ours always has a request id");
+        assert!(!unknown("AccessDenied", "", None));
     }
 }
