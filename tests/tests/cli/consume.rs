@@ -142,9 +142,8 @@ fn what_goes_wrong_while_it_runs_is_said() {
     cli.ok(&["queue", "create", "q"]);
     cli.ok(&["send", "q", "a"]);
     let args = ["consume", "q", "--backoff", "10m", "--", "sh", "-c", "exit 65"];
-    let child = cli.command(&args).spawn().expect("stanchion can be run");
-    let pid = Pid::from_child(&child);
-    let mut err = BufReader::new(child.stderr.expect("it is piped"));
+    let mut child = cli.command(&args).spawn().expect("stanchion can be run");
+    let mut err = BufReader::new(child.stderr.take().expect("it is piped"));
     let mut said = String::new();
     let mut says = |text: &str| {
         while !said.contains(text) {
@@ -154,5 +153,6 @@ fn what_goes_wrong_while_it_runs_is_said() {
     says("there is no dead-letter queue");
     server.kill();
     says("a receive failed");
-    kill_process(pid, Signal::KILL).expect("it can be signalled");
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
 }
