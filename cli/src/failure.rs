@@ -103,9 +103,12 @@ impl From<Error> for Failure {
                 (Some("see `aws configure`, or name a profile with --profile"), true)
             }
             error => match error.code() {
-                _ if is_unknown_action(error) => {
-                    (Some("this action is Stanchion's own: other servers do not have it"), false)
-                }
+                _ if is_unknown_action(error) => (
+                    Some(
+                        "this server does not have that action; what is Stanchion's own no other has",
+                    ),
+                    false,
+                ),
                 Some("InvalidClientTokenId" | "UnrecognizedClientException") => {
                     (Some("the server does not know this access key"), true)
                 }
