@@ -48,9 +48,8 @@ pub(crate) fn print(shell: Shell, output: &Output) -> Result<(), Failure> {
 
 /// Writes a manual page for every command.
 pub(crate) fn manual(folder: &Path, output: &Output) -> Result<(), Failure> {
-    let named = |error: std::io::Error| Failure::failed(format!("{}: {error}", folder.display()));
-    fs::create_dir_all(folder).map_err(named)?;
-    clap_mangen::generate_to(Cli::command(), folder).map_err(named)?;
+    fs::create_dir_all(folder).map_err(Failure::of_file(folder))?;
+    clap_mangen::generate_to(Cli::command(), folder).map_err(Failure::of_file(folder))?;
     let sentence = format!("Wrote the manual pages to {}", folder.display());
     output.done(&sentence, &json!({"folder": folder}))
 }

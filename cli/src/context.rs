@@ -93,10 +93,9 @@ impl Contexts {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Contexts::default());
             }
-            Err(error) => return Err(Failure::failed(format!("{}: {error}", path.display()))),
+            Err(error) => return Err(Failure::of_file(&path)(error)),
         };
-        toml::from_str(&text)
-            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+        toml::from_str(&text).map_err(Failure::of_file(&path))
     }
 
     /// Writes them, for their owner alone: there may be secrets among them. Whole or not at all.
@@ -104,7 +103,7 @@ impl Contexts {
         let path = Contexts::path().ok_or_else(|| Failure::failed("there is no home folder"))?;
         let text =
             toml::to_string_pretty(self).map_err(|error| Failure::failed(error.to_string()))?;
-        let named = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
+        let named = Failure::of_file::<std::io::Error>(&path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(named)?;
         }
@@ -174,9 +173,7 @@ impl Target {
             None => builder,
         };
         if let Some(file) = &context.certificate_authority {
-            let pem = fs::read(file);
-            let pem =
-                pem.map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
+            let pem = fs::read(file).map_err(Failure::of_file(file))?;
             builder = builder.certificate_authority(pem);
         }
         if global.unsigned || (context.unsigned && global.profile.is_none()) {

@@ -1,5 +1,7 @@
 //! How a command ends when it does not end well: what happened, what the server said, what to try.
 
+use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
 
 use stanchion_sdk::functions::StartError;
@@ -54,6 +56,11 @@ impl Failure {
     /// Something went wrong.
     pub(crate) fn failed(message: impl Into<String>) -> Failure {
         Failure::Failed { message: message.into(), hint: None }
+    }
+
+    /// Something went wrong with a file or a folder.
+    pub(crate) fn of_file<E: Display>(path: &Path) -> impl Fn(E) -> Failure + Copy {
+        move |error| Failure::failed(format!("{}: {error}", path.display()))
     }
 
     /// The same failure, with what to try.

@@ -56,6 +56,7 @@ pub mod request_reply;
 pub mod testing;
 pub mod trace_context;
 pub mod typed;
+mod waits;
 pub mod worker;
 
 pub use actions::batches::{

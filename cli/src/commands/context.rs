@@ -166,10 +166,8 @@ fn add(add: Add, global: &Global, output: &Output) -> Result<(), Failure> {
         Client::builder().endpoint(url).unsigned().build()?;
     }
     // Commands are run in other folders than this one.
-    let certificate_authority = certificate_authority.map(|file| {
-        let named = |error: std::io::Error| Failure::failed(format!("{}: {error}", file.display()));
-        fs::canonicalize(&file).map_err(named)
-    });
+    let certificate_authority =
+        certificate_authority.map(|file| fs::canonicalize(&file).map_err(Failure::of_file(&file)));
     let certificate_authority = certificate_authority.transpose()?;
     let mut contexts = Contexts::load()?;
     let before = contexts.contexts.get(&name).cloned();

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -82,7 +82,7 @@ pub(crate) async fn run(export: Export, global: &Global, output: &Output) -> Res
 
     let mut sink = Sink { file: None, output, exported: 0 };
     if let Some(path) = &export.to {
-        sink.file = Some((path.clone(), File::create(path).map_err(about(path))?));
+        sink.file = Some((path.clone(), File::create(path).map_err(Failure::of_file(path))?));
     }
     let interrupt = Interrupt::listen()?;
     let bar = progress::messages("exported", total);
@@ -123,10 +123,6 @@ pub(crate) async fn run(export: Export, global: &Global, output: &Output) -> Res
         }
         Ok(()) => Ok(()),
     }
-}
-
-fn about(path: &Path) -> impl Fn(std::io::Error) -> Failure {
-    move |error| Failure::failed(format!("{}: {error}", path.display()))
 }
 
 async fn copy_pages(
@@ -209,7 +205,9 @@ impl Sink<'_> {
         }
         match &mut self.file {
             _ if text.is_empty() => {}
-            Some((path, file)) => file.write_all(text.as_bytes()).map_err(about(path))?,
+            Some((path, file)) => {
+                file.write_all(text.as_bytes()).map_err(Failure::of_file(path))?
+            }
             None => self.output.foreign(&text)?,
         }
         self.exported += count;

@@ -118,7 +118,7 @@ impl Source {
             }
             return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
         };
-        let file = File::open(path).map_err(about(path))?;
+        let file = File::open(path).map_err(Failure::of_file(path))?;
         if file.metadata().is_ok_and(|file| file.is_dir()) {
             return Err(Failure::failed(format!("{}: it is a folder", path.display())));
         }
@@ -134,10 +134,6 @@ impl Source {
         let read = file(self.file.as_deref().unwrap_or(Path::new("/dev/stdin")));
         read.is_some() && read == self.errors.as_deref().and_then(file)
     }
-}
-
-fn about(path: &Path) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure::failed(format!("{}: {error}", path.display()))
 }
 
 /// One message that was sent.
@@ -360,7 +356,7 @@ async fn feed(
         return partly(bad, "lines are no messages");
     }
     let mut errors = match &source.errors {
-        Some(path) => Some(File::create(path).map_err(about(path))?),
+        Some(path) => Some(File::create(path).map_err(Failure::of_file(path))?),
         None => None,
     };
     let began = Instant::now();

@@ -25,6 +25,7 @@ use super::metrics::{FunctionMetrics, count};
 use super::process::{self, Group};
 use super::runtime_api::{self, Call, Invocation};
 use crate::client::Client;
+use crate::waits::until;
 use crate::{
     ChangeMessageVisibilityBatch, ChangeMessageVisibilityBatchEntry, DeleteMessageBatch,
     ReceiveMessage,
@@ -124,18 +125,12 @@ impl Driver {
         let mut is_done = self.note(Input::Tick);
         while !is_done {
             let deadline = self.core.next_deadline(Instant::now());
-            let time = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             is_done = tokio::select! {
                 // The senders of the first two are held here, so neither ever ends.
                 Some(input) = self.inputs.1.recv() => self.note(input),
                 Some((process, call)) = self.calls.1.recv() => self.called(process, call),
                 Some(order) = orders.recv() => self.ordered(order),
-                () = time => self.note(Input::Tick),
+                () = until(deadline) => self.note(Input::Tick),
             };
         }
         // What is told from now on is told to nobody.

@@ -21,7 +21,7 @@ use super::{
     error::SendError,
     outgoing::Outgoing,
 };
-use crate::{Error, SendMessageBatch, actions::batches::SendMessageBatchReply};
+use crate::{Error, SendMessageBatch, actions::batches::SendMessageBatchReply, waits::until};
 
 /// How many messages are taken in one go.
 const TAKEN_MAX: usize = 256;
@@ -119,7 +119,7 @@ where
                     }
                 }
                 Some(ended) = self.requests.join_next_with_id() => self.ended(ended),
-                () = sleep_until(deadline), if deadline.is_some() => {}
+                () = until(deadline), if deadline.is_some() => {}
                 () = closing.cancelled(), if open && !self.input.is_closed() => {
                     // What was sent to us before is still received.
                     self.input.close();
@@ -169,12 +169,5 @@ where
             Some(pause) => self.launch(delivery, pause),
             None => self.batcher.finish_batch(),
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => time::sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -22,7 +22,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{Client, Error, SendMessageBatch, actions::batches::SendMessageBatchReply};
+use crate::{
+    Client, Error, SendMessageBatch, actions::batches::SendMessageBatchReply, waits::WAIT_MAX,
+};
 
 pub use delivery::Sent;
 pub use error::SendError;
@@ -33,9 +35,6 @@ use driver::{Accepted, Driver};
 
 /// What one request may weigh at most, in bytes. Source: facts sheet, 9.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
-
-/// Longer than anybody waits, and short enough to be added to any moment.
-const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How many messages one request may have at most.
 const BATCH_MESSAGES_MAX: usize = 10;

@@ -15,9 +15,7 @@ use super::{
     Backoff, BoxError, Delivery, Drained, Outcome, Permanent, Worker, WorkerMetrics, handle::Wish,
 };
 use crate::Client;
-
-/// Longer than anybody waits, and short enough to be added to any moment.
-const WAIT_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+use crate::waits::WAIT_MAX;
 
 /// A queue that a worker takes messages from. A URL or a name becomes one by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use tokio::{
     sync::watch,
     task::{JoinError, JoinSet},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -27,6 +27,7 @@ use super::handle::{Stop, Wish};
 use super::handler::Serve;
 use super::outcome::clean_reason;
 use super::{BoxError, Delivery, Drained, Outcome, Worker, WorkerMetrics};
+use crate::waits::until;
 use crate::{Error, Message};
 
 /// A worker at work.
@@ -127,7 +128,7 @@ impl Driver {
         self.tell(Event::Tick);
         self.heed(&mut heard, wish);
         while !self.core.is_finished() {
-            let deadline = self.core.next_deadline().map(|at| self.began + at);
+            let deadline = self.core.next_deadline().map(|at| (self.began + at).into_std());
             tokio::select! {
                 Some(report) = self.tasks.join_next() => {
                     self.hear(report);
@@ -455,13 +456,6 @@ impl Driver {
             Some((ticket, held.delivery.message.receipt_handle.clone(), seconds))
         };
         entries.into_iter().filter_map(handle).collect()
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }
 
