@@ -11,7 +11,7 @@ use stanchion_service::model::attributes::QueueSettings;
 use stanchion_service::model::digest::md5_of_body;
 use stanchion_service::model::message::{Attributes, Content, NewMessage};
 use stanchion_service::model::queue::{AccountId, QueueKey, QueueName, Region};
-use stanchion_service::model::rows::{DeliveryRow, Lane, Place, RowKey};
+use stanchion_service::model::rows::{Lane, Place, ReceiveRow, RowKey};
 use stanchion_service::model::time::{Millis, Timestamp};
 use stanchion_service::model::user::{Owner, Policies, UserKey, UserName};
 use stanchion_service::shard::handle::{Shards, Tags};
@@ -159,7 +159,7 @@ async fn what_a_server_leaves_behind_is_whole() {
 #[tokio::test]
 async fn a_missing_row_is_found() {
     let is_message = |row: &RowKey| matches!(row, RowKey::Message(_));
-    finds(without("plain", is_message).await, "has no message");
+    finds(without("plain", is_message).await, "was received, and is not there");
     let second = |row: &RowKey| matches!(row, RowKey::Message(Place { seq, .. }) if seq.0 & 1 == 1);
     finds(without("plain", second).await, "messages that were never received: there are");
     let delayed = |row: &RowKey| matches!(row, RowKey::Message(Place { lane: Lane::Delayed, .. }));
@@ -167,9 +167,9 @@ async fn a_missing_row_is_found() {
     let timer = |row: &RowKey| matches!(row, RowKey::Timer(..));
     finds(without("plain", timer).await, "has no timer");
     finds(without("plain", timer).await, "messages whose delay has ended: there are 0, and 1");
-    let delivery = |row: &RowKey| matches!(row, RowKey::Delivery(_));
-    finds(without("plain", delivery).await, "where the look begins");
-    finds(without("line.fifo", delivery).await, "is missing in its group");
+    let receive = |row: &RowKey| matches!(row, RowKey::Receive(_));
+    finds(without("plain", receive).await, "messages that were received: there are");
+    finds(without("line.fifo", receive).await, "is missing in its group");
     for name in ["fair", "line.fifo"] {
         let member = |row: &RowKey| matches!(row, RowKey::Member(..));
         finds(without(name, member).await, "is missing in its group");
@@ -208,10 +208,10 @@ async fn a_row_that_is_not_what_it_was_is_found() {
     finds(look(&store), "a stored message does not read");
 
     let store = folder().await;
-    let (row, value) = find(&store, "fair", |row| matches!(row, RowKey::Delivery(_)));
-    let delivery: DeliveryRow = decode(value).unwrap();
-    let other = DeliveryRow { retained_from: Timestamp(1), ..delivery };
-    commit(&store, Op::Put(row, encode(&other)));
+    let (row, value) = find(&store, "fair", |row| matches!(row, RowKey::Receive(_)));
+    let mut receive: ReceiveRow = decode(value).unwrap();
+    receive[0].1.retained_from = Timestamp(1);
+    commit(&store, Op::Put(row, encode(&receive)));
     finds(look(&store), "and its delivery differ");
 }
 

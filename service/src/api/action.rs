@@ -30,6 +30,11 @@ pub trait Action: DeserializeOwned + Send + 'static {
     /// What it answers, its members as on the wire; `()` for nothing at all.
     type Output: Serialize + Send;
 
+    /// About how many bytes an answer takes that is mostly text; `None` for all others.
+    fn text_bytes(_: &Self::Output) -> Option<usize> {
+        None
+    }
+
     /// Does it.
     fn run(self, call: &Call<'_>) -> impl Future<Output = Result<Self::Output, Error>> + Send;
 }
@@ -123,7 +128,8 @@ fn handle<'a, A: Action>(protocol: Protocol, input: Input, call: &'a Call<'a>) -
         let action = input.decode::<A>()?;
         // A long poll may wait for long: it keeps what it asked for, not the bytes it came in.
         drop(input);
-        protocol.encode(&action.run(call).await?, A::NAME, call.request_id)
+        let output = action.run(call).await?;
+        protocol.encode(&output, A::text_bytes(&output), A::NAME, call.request_id)
     })
 }
 

@@ -325,7 +325,9 @@ pub struct Effects {
     /// Something here must be on the disk before anybody is answered: sends, deletes, every FIFO
     /// operation. Unset for receives and visibility changes of standard queues.
     pub sync: bool,
-    /// Messages that expired.
+    /// Messages that are here no longer.
+    pub removed: u64,
+    /// Of those, messages that expired.
     pub expired: u64,
     /// Sends dropped as duplicates.
     pub duplicates: u64,

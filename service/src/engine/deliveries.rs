@@ -1,16 +1,24 @@
 //! The messages that were received and not deleted: in flight, or returned.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::limits;
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
-use crate::model::rows::DeliveryRow;
+use crate::model::rows::{DeliveryRow, ReceiveId, ReceiveRow, RowKey, Write};
 use crate::model::time::Timestamp;
 
-/// All delivery rows of a queue, ordered the three ways they are asked for. Memory grows with what
-/// is in flight or returned, and with nothing else.
-#[derive(Debug, Default)]
+/// All deliveries of a queue, ordered the three ways they are asked for. Memory grows with what is
+/// in flight or returned, and with nothing else.
+///
+/// On the disk the messages of one receive share a row, for most are received together and deleted
+/// together. Which rows have to be written follows from what is done here.
+#[derive(Debug)]
 pub(super) struct Deliveries {
-    rows: BTreeMap<Seq, DeliveryRow>,
+    /// In which receive a message is found.
+    places: BTreeMap<Seq, ReceiveId>,
+    /// As they are on the disk, but for those in `changed`. None is empty.
+    receives: BTreeMap<ReceiveId, ReceiveRow>,
     /// In flight, by the end of their visibility timeout.
     hidden: BTreeSet<(Timestamp, Seq)>,
     /// Available again, by when they became so.
@@ -19,13 +27,81 @@ pub(super) struct Deliveries {
     hidden_by_group: BTreeMap<GroupHash, u32>,
     /// FIFO: which messages a receive attempt got.
     attempts: BTreeMap<AttemptHash, BTreeSet<Seq>>,
+    /// The receive that new deliveries belong to.
+    receive: ReceiveId,
+    /// Receives whose rows are not what is here, in no order, some more than once.
+    changed: Vec<ReceiveId>,
 }
 
 impl Deliveries {
-    /// Adds a delivery, or replaces it. Hidden when its timeout lies ahead, returned otherwise.
+    /// Those of a queue as its rows have them. `first` and all later ids of receives are unused.
+    pub(super) fn open(
+        rows: Vec<(ReceiveId, ReceiveRow)>,
+        first: ReceiveId,
+        now: Timestamp,
+    ) -> Deliveries {
+        let mut deliveries = Deliveries {
+            places: BTreeMap::new(),
+            receives: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+            returned: BTreeSet::new(),
+            hidden_by_group: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            receive: first,
+            changed: Vec::new(),
+        };
+        for (receive, rows) in rows {
+            for (seq, row) in rows {
+                deliveries.add(receive, seq, row, now);
+            }
+        }
+        deliveries
+    }
+
+    /// Adds a delivery, to the present receive, or replaces it where it is. Hidden when its timeout
+    /// lies ahead, returned otherwise.
     pub(super) fn put(&mut self, seq: Seq, row: DeliveryRow, now: Timestamp) {
-        self.remove(seq);
-        self.rows.insert(seq, row);
+        let receive = self.take(seq).map_or(self.receive, |(receive, _)| receive);
+        self.add(receive, seq, row, now);
+        self.note_change(receive);
+    }
+
+    /// Removes a delivery.
+    pub(super) fn remove(&mut self, seq: Seq) -> Option<DeliveryRow> {
+        let (receive, row) = self.take(seq)?;
+        self.note_change(receive);
+        Some(row)
+    }
+
+    fn note_change(&mut self, receive: ReceiveId) {
+        if self.changed.last() != Some(&receive) {
+            self.changed.push(receive);
+        }
+    }
+
+    /// Ends the present receive: what is received from now on belongs to another. Adds the rows
+    /// that have changed.
+    pub(super) fn close(&mut self, writes: &mut Vec<Write>) {
+        if self.changed.is_empty() {
+            return;
+        }
+        self.changed.sort_unstable();
+        self.changed.dedup();
+        for receive in self.changed.drain(..) {
+            writes.push(match self.receives.get(&receive) {
+                None => Write::Remove(RowKey::Receive(receive)),
+                Some(row) => Write::Receive(receive, row.clone()),
+            });
+        }
+        if self.receives.contains_key(&self.receive) {
+            self.receive = ReceiveId(self.receive.0 + 1);
+        }
+    }
+
+    fn add(&mut self, receive: ReceiveId, seq: Seq, row: DeliveryRow, now: Timestamp) {
+        self.places.insert(seq, receive);
+        let new = || ReceiveRow::with_capacity(limits::RECEIVE_MESSAGES_MAX);
+        self.receives.entry(receive).or_insert_with(new).push((seq, row));
         if now < row.visible_at {
             self.hidden.insert((row.visible_at, seq));
             if let Some(group) = row.group {
@@ -39,8 +115,14 @@ impl Deliveries {
         }
     }
 
-    pub(super) fn remove(&mut self, seq: Seq) -> Option<DeliveryRow> {
-        let row = self.rows.remove(&seq)?;
+    fn take(&mut self, seq: Seq) -> Option<(ReceiveId, DeliveryRow)> {
+        let receive = self.places.remove(&seq)?;
+        let Entry::Occupied(mut rows) = self.receives.entry(receive) else { return None };
+        let at = rows.get().iter().position(|(other, _)| *other == seq)?;
+        let (_, row) = rows.get_mut().swap_remove(at);
+        if rows.get().is_empty() {
+            rows.remove();
+        }
         if self.hidden.remove(&(row.visible_at, seq)) {
             self.leave_group(&row);
         } else {
@@ -54,7 +136,7 @@ impl Deliveries {
                 self.attempts.remove(&attempt);
             }
         }
-        Some(row)
+        Some((receive, row))
     }
 
     /// Ends the visibility timeouts that are over at `now`, at most `max` of them.
@@ -66,9 +148,10 @@ impl Deliveries {
         {
             self.hidden.pop_first();
             self.returned.insert((visible_at, seq));
-            let row = self.rows[&seq];
-            self.leave_group(&row);
-            ended.push((seq, row));
+            if let Some(row) = self.get(seq).copied() {
+                self.leave_group(&row);
+                ended.push((seq, row));
+            }
         }
         ended
     }
@@ -85,16 +168,21 @@ impl Deliveries {
     }
 
     pub(super) fn get(&self, seq: Seq) -> Option<&DeliveryRow> {
-        self.rows.get(&seq)
+        self.row(*self.places.get(&seq)?, seq)
+    }
+
+    fn row(&self, receive: ReceiveId, seq: Seq) -> Option<&DeliveryRow> {
+        let (_, row) = self.receives.get(&receive)?.iter().find(|(other, _)| *other == seq)?;
+        Some(row)
     }
 
     pub(super) fn contains(&self, seq: Seq) -> bool {
-        self.rows.contains_key(&seq)
+        self.places.contains_key(&seq)
     }
 
     /// Received, and its timeout has not ended.
     pub(super) fn is_in_flight(&self, seq: Seq) -> bool {
-        self.rows.get(&seq).is_some_and(|row| self.hidden.contains(&(row.visible_at, seq)))
+        self.get(seq).is_some_and(|row| self.hidden.contains(&(row.visible_at, seq)))
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -125,17 +213,18 @@ impl Deliveries {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.rows.len()
+        self.places.len()
     }
 
     /// In `seq` order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Seq, &DeliveryRow)> + '_ {
-        self.rows.iter().map(|(&seq, row)| (seq, row))
+        self.range(Seq::MIN)
     }
 
     /// In `seq` order, from one on.
     pub(super) fn range(&self, from: Seq) -> impl Iterator<Item = (Seq, &DeliveryRow)> + '_ {
-        self.rows.range(from..).map(|(&seq, row)| (seq, row))
+        let row = |(&seq, &receive)| Some((seq, self.row(receive, seq)?));
+        self.places.range(from..).filter_map(row)
     }
 
     pub(super) fn in_flight_of(&self, group: GroupHash) -> u32 {

@@ -105,9 +105,15 @@ impl Queue {
                 Pick::Due(at) => {
                     self.due.get(at).map(|due| self.judge_due(due.clone(), context.now))
                 }
-                Pick::Fresh(seq) => reader
-                    .message(main_lane(seq))
-                    .map(|row| self.judge_fresh(seq, row.cloned(), context.now)),
+                Pick::Fresh(seq) => match reader.message(main_lane(seq)) {
+                    None => None,
+                    // The store has lost it.
+                    Some(None) => continue,
+                    Some(Some(row)) => {
+                        let head = Some(&row.head);
+                        Some(self.judge_fresh(seq, head, Some(row.clone()), context.now))
+                    }
+                },
             };
             match candidate {
                 None => given += 1,

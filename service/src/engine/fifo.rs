@@ -220,7 +220,7 @@ impl Queue {
                 (Verdict::Depart, Some(row)) => {
                     self.depart(candidate.place, row, previous, context);
                 }
-                _ => self.drop_rows(candidate.place, previous, context.effects),
+                _ => self.drop_expired_row(candidate.place, context.effects),
             }
         }
         for (group, first) in choice.early {
@@ -233,9 +233,6 @@ impl Queue {
         }
         self.advance_line(&choice.line, &mut ledger);
         ledger.close(&mut context.effects.writes);
-        if !context.effects.writes.is_empty() {
-            sync(context.effects);
-        }
         Step::Done(Ok(Outcome::Received(given)))
     }
 
@@ -370,7 +367,8 @@ impl Queue {
             match reader.message(main_lane(seq)) {
                 None => choice.given += 1,
                 Some(row) => {
-                    let mut candidate = self.judge_fresh(seq, row.cloned(), now);
+                    let head = row.map(|row| &row.head);
+                    let mut candidate = self.judge_fresh(seq, head, row.cloned(), now);
                     candidate.group = Some(group);
                     choice.given += usize::from(candidate.verdict == Verdict::Deliver);
                     choice.candidates.push(candidate);
@@ -421,7 +419,6 @@ impl Queue {
             };
             row.visible_at = visible_at;
             self.deliveries.put(seq, row, now);
-            context.effects.writes.push(Write::Delivery(seq, row));
             given.push(delivered(main_lane(seq), &row, message.clone()));
             if let Some(group) = row.group {
                 self.refresh_ready(group);

@@ -14,6 +14,7 @@ mod line;
 mod moves;
 pub mod queue;
 mod reader;
+mod remains;
 mod remove;
 mod retention;
 mod send_off;

@@ -4,7 +4,6 @@ use crate::engine::command::{Context, Departure, Step};
 use crate::engine::line::Ledger;
 use crate::engine::queue::{Queue, done, sync};
 use crate::engine::reader::Reader;
-use crate::engine::standard::remove_rows;
 use crate::model::fifo::GroupHash;
 use crate::model::rows::{DeliveryRow, MessageHead, MessageRow, Moved, Place, Write};
 use crate::model::time::Timestamp;
@@ -20,7 +19,7 @@ impl Queue {
         context: &mut Context<'_>,
     ) {
         let Some(delivery) = delivery else { return };
-        remove_rows(place, true, &mut context.effects.writes);
+        self.drop_row(place, context.effects);
         let max = self.settings.redrive.as_ref().map_or(0, |redrive| redrive.max_receive_count);
         let moved = Moved {
             source_arn: String::new(),
@@ -87,7 +86,6 @@ impl Queue {
         self.deliveries.put(place.seq, delivery, now);
         self.sweep.added(delivery.retained_from.plus(self.settings.retention()));
         context.effects.writes.push(Write::Message(place, departure.message.clone()));
-        context.effects.writes.push(Write::Delivery(place.seq, delivery));
         if let Some(group) = group {
             self.hold_member(group, place.seq);
             self.settle_group(group, &mut ledger, context.effects);

@@ -12,7 +12,7 @@ use crate::engine::window::{DueWindow, Window};
 use crate::limits::{self, RECEIVE_MESSAGES_MAX};
 use crate::model::attributes::{DeduplicationScope, QueueSettings};
 use crate::model::fifo::{GroupHash, Seq};
-use crate::model::rows::{DedupBucket, DeliveryRow, HintRow, Lane, Place};
+use crate::model::rows::{DedupBucket, HintRow, Lane, Place, ReceiveId, ReceiveRow};
 use crate::model::time::{Millis, Timestamp};
 
 /// Rows one step of background work, or the dropping of one command, may touch.
@@ -52,6 +52,8 @@ pub struct Queue {
 
     /// Standard: never received, main lane.
     pub(super) window: Window,
+    /// Standard: rows of the main lane before this are those of deliveries.
+    pub(super) cleared: Seq,
     /// Standard: never received, their own delay over.
     pub(super) due: DueWindow,
     pub(super) fresh_count: u64,
@@ -88,22 +90,24 @@ pub struct Queue {
 impl Queue {
     /// A queue as its rows left it: `deliveries` are all of its delivery rows, in any order.
     /// `first_seq` is the first sequence number of this start's epoch; numbers given from now on
-    /// are at least that. A new queue has a default hint and no deliveries.
+    /// are at least that, and so are the ids of receives. A new queue has a default hint and no
+    /// deliveries.
     pub fn open(
         settings: QueueSettings,
         hint: HintRow,
-        deliveries: Vec<(Seq, DeliveryRow)>,
+        deliveries: Vec<(ReceiveId, ReceiveRow)>,
         first_seq: Seq,
         now: Timestamp,
     ) -> Queue {
         let next_seq = hint.next_seq.max(first_seq);
         let mut queue = Queue {
             next_seq,
-            deliveries: Deliveries::default(),
+            deliveries: Deliveries::open(deliveries, ReceiveId(first_seq.0), now),
             in_flight_max: limits::IN_FLIGHT_MESSAGES_MAX,
             returned_next: true,
             // With nothing fresh, a window that begins at the next number is caught up.
             window: Window::starting_at(if hint.fresh_count == 0 { next_seq } else { hint.fresh }),
+            cleared: if hint == HintRow::default() { next_seq } else { hint.cleared },
             due: DueWindow::starting_at(hint.timers_from),
             fresh_count: hint.fresh_count,
             due_count: hint.due_count,
@@ -122,12 +126,12 @@ impl Queue {
             expiry_suspended: false,
             settings,
         };
-        for (seq, row) in deliveries {
-            queue.deliveries.put(seq, row, now);
-            if queue.is_fifo()
-                && let Some(group) = row.group
-            {
-                queue.hold_member(group, seq);
+        if queue.is_fifo() {
+            let members = queue.deliveries.iter().map(|(seq, row)| (row.group, seq));
+            for (group, seq) in members.collect::<Vec<_>>() {
+                if let Some(group) = group {
+                    queue.hold_member(group, seq);
+                }
             }
         }
         let held: Vec<GroupHash> = queue.held.keys().copied().collect();
@@ -187,7 +191,7 @@ impl Queue {
     /// [`Step::Done`], `command` has been used up. Same queue, command, context: same outcome.
     pub fn apply(&mut self, command: &mut Command, context: &mut Context<'_>) -> Step {
         let fifo = self.is_fifo();
-        match command {
+        let step = match command {
             Command::Send(messages) if fifo => self.send_fifo(messages, context),
             Command::Send(messages) => self.send_standard(messages, context),
             Command::Receive(receive) if fifo => self.receive_fifo(receive, context),
@@ -200,7 +204,12 @@ impl Queue {
             Command::Remove(removal) => self.remove(removal, context),
             Command::Accept(departure) => self.accept(departure, context),
             Command::Restore(departure) => self.restore(departure, context),
+        };
+        if let Step::Done(_) = step {
+            self.deliveries.close(&mut context.effects.writes);
+            context.effects.sync |= fifo && !context.effects.writes.is_empty();
         }
+        step
     }
 
     /// Does what time asks for: ends visibility timeouts and delays, drops what is past its
@@ -223,7 +232,10 @@ impl Queue {
         }
         self.sweep_expired(&mut reader, context.now, context.effects);
         match reader.missing() {
-            missing if missing.is_empty() => Step::Done(Ok(Outcome::Done(Vec::new()))),
+            missing if missing.is_empty() => {
+                self.deliveries.close(&mut context.effects.writes);
+                Step::Done(Ok(Outcome::Done(Vec::new())))
+            }
             missing => Step::More(missing),
         }
     }
@@ -262,7 +274,9 @@ impl Queue {
         HintRow {
             next_seq: self.next_seq,
             fresh: self.window.fresh(),
+            cleared: self.cleared,
             low: self.sweep.low(),
+            held: Some(self.deliveries.len() as u64),
             fresh_count: self.fresh_count,
             due_count: self.due_count,
             delayed_count: self.delayed_count,

@@ -40,7 +40,7 @@ impl Queue {
             results.push(Ok(()));
         }
         ledger.close(&mut context.effects.writes);
-        if !context.effects.writes.is_empty() {
+        if context.effects.removed > 0 {
             sync(context.effects);
         }
         Step::Done(Ok(Outcome::Done(results)))

@@ -85,17 +85,16 @@ impl Queue {
         }
         let mut expired: Vec<Expired> = Vec::new();
         let mut oldest = self.expired_deliveries(now, &mut expired);
-        let pass = match self.sweep.pass {
-            Some(pass) => pass,
-            None => {
-                Pass { lane: Lane::Main, from: self.lane_start(Lane::Main), oldest: Timestamp::MAX }
-            }
-        };
+        let new = Pass { lane: Lane::Main, from: Seq::MIN, oldest: Timestamp::MAX };
+        let pass = self.sweep.pass.unwrap_or(new);
+        let start = self.lane_start(pass.lane);
+        // What lies before the start is gone, though its row may be there.
+        let from = pass.from.max(start);
         let unreceived = self.fresh_count + self.due_count + self.delayed_count;
         let (mut next_pass, mut seen) = (None, None);
         if unreceived > 0 && expired.len() < STEP_ROWS_MAX {
             let page = self.sweep.page;
-            let Some((rows, next)) = reader.messages(pass.lane, pass.from, page) else { return };
+            let Some((rows, next)) = reader.messages(pass.lane, from, page) else { return };
             let look = self.look_at(rows, pass.lane, now, &mut expired);
             oldest = oldest.min(look.oldest);
             // In an orderly lane the first that stays ends the look; behind it all are younger.
@@ -121,8 +120,10 @@ impl Queue {
             return;
         }
 
-        if let Some((look, next)) = seen {
-            self.move_low(pass.lane, &look, next);
+        if let Some((look, next)) = seen
+            && from == start
+        {
+            self.move_start(pass.lane, &look, next);
         }
         let more = expired.len() >= STEP_ROWS_MAX;
         self.sweep.page = if expired.is_empty() { FIRST_PAGE } else { READ_AHEAD_ROWS };
@@ -192,11 +193,7 @@ impl Queue {
     }
 
     /// The lane's start moves up to the first row that is alive.
-    fn move_low(&mut self, lane: Lane, look: &Look, next: Option<Seq>) {
-        let first = self.sweep.pass.is_none_or(|pass| pass.from == self.lane_start(lane));
-        if !first {
-            return;
-        }
+    fn move_start(&mut self, lane: Lane, look: &Look, next: Option<Seq>) {
         let start = look.alive.or(next).unwrap_or(self.next_seq);
         match (lane, self.is_fifo()) {
             (Lane::Main, false) => self.window.advance(start),
@@ -214,7 +211,7 @@ impl Queue {
             (Ok(row), true) => row.group,
             (Err(row), true) => row.head.group,
             (Err(row), false) if place.lane == Lane::Main => {
-                self.indexed_group(place.seq, Some(row))
+                self.indexed_group(place.seq, row.head.group)
             }
             _ => None,
         }

@@ -226,7 +226,12 @@ impl Queue {
                 .nonce
                 .is_none_or(|nonce| received.is_some_and(|received| received.nonce == nonce));
             let stays = |state| !errand.states.contains(state);
-            if !seen.insert(place) || !is_asked || self.state_of(place, None).is_some_and(stays) {
+            let is_gone = received.is_none() && !self.may_be_unreceived(place);
+            if !seen.insert(place)
+                || !is_asked
+                || is_gone
+                || self.state_of(place, None).is_some_and(stays)
+            {
                 continue;
             }
             let row = match self.window.get(place) {
@@ -241,7 +246,7 @@ impl Queue {
             let group = match self.is_fifo() {
                 true => row.head.group,
                 false if place.lane == Lane::Main && !self.deliveries.contains(place.seq) => {
-                    self.indexed_group(place.seq, Some(&row))
+                    self.indexed_group(place.seq, row.head.group)
                 }
                 false => None,
             };

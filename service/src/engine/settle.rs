@@ -8,7 +8,6 @@ use crate::engine::command::{Context, Effects, EntryError, Outcome, Receipt, Ste
 use crate::engine::line::Ledger;
 use crate::engine::queue::{Queue, done, sync};
 use crate::engine::reader::Reader;
-use crate::engine::standard::remove_rows;
 use crate::limits;
 use crate::model::fifo::GroupHash;
 use crate::model::rows::{DeliveryRow, Lane, MessageRow, Place, RowKey, Write};
@@ -52,7 +51,7 @@ impl Queue {
             results.push(Ok(()));
         }
         ledger.close(&mut context.effects.writes);
-        if !context.effects.writes.is_empty() {
+        if context.effects.removed > 0 {
             sync(context.effects);
         }
         Step::Done(Ok(Outcome::Done(results)))
@@ -121,12 +120,10 @@ impl Queue {
         row.visible_at = context.now.plus(span);
         row.attempt = None;
         self.deliveries.put(place.seq, row, context.now);
-        context.effects.writes.push(Write::Delivery(place.seq, row));
-        if self.is_fifo() {
-            sync(context.effects);
-            if let Some(group) = row.group {
-                self.refresh_ready(group);
-            }
+        if self.is_fifo()
+            && let Some(group) = row.group
+        {
+            self.refresh_ready(group);
         }
     }
 
@@ -151,7 +148,7 @@ impl Queue {
                     if let Some(Some(row)) = reader.message(place) {
                         let group = match self.is_fifo() {
                             true => row.head.group,
-                            false => self.indexed_group(place.seq, Some(row)),
+                            false => self.indexed_group(place.seq, row.head.group),
                         };
                         if let Some(group) = group.filter(|_| place.lane == Lane::Main) {
                             ledger.load(reader, group);
@@ -177,7 +174,8 @@ impl Queue {
         !self.is_fifo() || self.deliveries.contains(place.seq)
     }
 
-    fn may_be_unreceived(&self, place: Place) -> bool {
+    /// Whether a message that has no delivery may be there. Where not, its row may be there still.
+    pub(super) fn may_be_unreceived(&self, place: Place) -> bool {
         let fifo = self.is_fifo() && place.lane == Lane::Main;
         let delayed = !self.is_fifo() && place.lane == Lane::Delayed;
         let ahead = fifo || delayed || self.window.fresh() <= place.seq;
@@ -194,7 +192,7 @@ impl Queue {
     ) {
         self.deliveries.remove(place.seq);
         let place = Place { lane: row.lane, ..place };
-        remove_rows(place, true, &mut effects.writes);
+        self.drop_row(place, effects);
         if self.is_fifo()
             && let Some(group) = row.group
         {
@@ -230,9 +228,9 @@ impl Queue {
                     self.settle_group(group, ledger, effects);
                 }
             }
-            (None, false) => self.lift_fresh(seq, Some(row), ledger, effects),
+            (None, false) => drop(self.lift_fresh(seq, row.head.group, ledger, effects)),
         }
-        remove_rows(place, false, &mut effects.writes);
+        self.drop_row(place, effects);
     }
 }
 

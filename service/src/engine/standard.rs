@@ -25,7 +25,7 @@ pub(super) struct Candidate {
     pub(super) origin: Origin,
     pub(super) verdict: Verdict,
     pub(super) group: Option<GroupHash>,
-    /// Absent only when the store has lost it.
+    /// Absent when it waits in the window to be taken out, or when the store has lost it.
     pub(super) row: Option<MessageRow>,
 }
 
@@ -165,7 +165,7 @@ impl Queue {
         };
         let mut ledger = Ledger::default();
         for candidate in candidates.iter().filter(|c| c.origin == Origin::Fresh) {
-            if let Some(group) = self.indexed_group(candidate.place.seq, candidate.row.as_ref()) {
+            if let Some(group) = self.indexed_group(candidate.place.seq, candidate.group) {
                 ledger.load(&mut reader, group);
             }
         }
@@ -174,15 +174,15 @@ impl Queue {
         }
 
         let visibility = self.visibility(receive.visibility);
-        let mut given_out = Vec::new();
+        let mut given_out = Vec::with_capacity(candidates.len());
         let mut served = Vec::new();
-        for candidate in candidates {
-            let previous = self.lift(&candidate, &mut ledger, context);
+        for mut candidate in candidates {
+            let previous = self.lift(&mut candidate, &mut ledger, context);
             match (candidate.verdict, candidate.row) {
                 (Verdict::Deliver, Some(row)) => {
                     self.returned_next = candidate.origin != Origin::Returned;
                     if candidate.origin == Origin::Fresh {
-                        served.extend(self.indexed_group(candidate.place.seq, Some(&row)));
+                        served.extend(self.indexed_group(candidate.place.seq, candidate.group));
                     }
                     let place = candidate.place;
                     given_out.push(self.hand_out(place, row, previous, visibility, None, context));
@@ -191,7 +191,7 @@ impl Queue {
                 (Verdict::Depart, Some(row)) => {
                     self.depart(candidate.place, row, previous, context);
                 }
-                _ => self.drop_rows(candidate.place, previous, context.effects),
+                _ => self.drop_expired_row(candidate.place, context.effects),
             }
         }
         if !self.noisy.is_empty() {
@@ -210,7 +210,7 @@ impl Queue {
         reader: &mut Reader<'_>,
         context: &Context<'_>,
     ) -> Vec<Candidate> {
-        let mut chosen: Vec<Candidate> = Vec::new();
+        let mut chosen: Vec<Candidate> = Vec::with_capacity(max);
         let (mut given, mut given_fresh) = (0, 0);
         let (mut fresh_at, mut due_at) = (0, 0);
         let mut last_returned = None;
@@ -243,9 +243,10 @@ impl Queue {
                 (_, Some((seq, _)), _) => {
                     given_fresh += 1;
                     returned_next = true;
-                    let row = self.window.row(fresh_at).cloned();
+                    let head = self.window.row(fresh_at).map(|row| &row.head);
+                    let candidate = self.judge_fresh(seq, head, None, context.now);
                     fresh_at += 1;
-                    Some(self.judge_fresh(seq, row, context.now))
+                    Some(candidate)
                 }
                 _ => break,
             };
@@ -355,40 +356,40 @@ impl Queue {
     pub(super) fn judge_due(&self, due: Due, now: Timestamp) -> Candidate {
         let Due { due_at, seq, group, row } = due;
         let place = Place { lane: Lane::Delayed, seq };
-        let verdict = self.judge(row.as_ref(), now);
+        let verdict = self.judge(row.as_ref().map(|row| &row.head), now);
         Candidate { place, origin: Origin::Due(due_at), verdict, group, row }
     }
 
     pub(super) fn judge_fresh(
         &self,
         seq: Seq,
+        head: Option<&MessageHead>,
         row: Option<MessageRow>,
         now: Timestamp,
     ) -> Candidate {
-        let verdict = self.judge(row.as_ref(), now);
-        let group = row.as_ref().and_then(|row| row.head.group);
+        let verdict = self.judge(head, now);
+        let group = head.and_then(|head| head.group);
         Candidate { place: main_lane(seq), origin: Origin::Fresh, verdict, group, row }
     }
 
-    fn judge(&self, row: Option<&MessageRow>, now: Timestamp) -> Verdict {
-        match row {
-            Some(row) if !self.is_expired(row.head.retained_from, now) => Verdict::Deliver,
+    fn judge(&self, head: Option<&MessageHead>, now: Timestamp) -> Verdict {
+        match head {
+            Some(head) if !self.is_expired(head.retained_from, now) => Verdict::Deliver,
             _ => Verdict::Expire,
         }
     }
 
     /// The group under which a message of the main lane is indexed, in a fair queue.
-    pub(super) fn indexed_group(&self, seq: Seq, row: Option<&MessageRow>) -> Option<GroupHash> {
+    pub(super) fn indexed_group(&self, seq: Seq, group: Option<GroupHash>) -> Option<GroupHash> {
         let indexed = self.fair_from.is_some_and(|from| from <= seq);
-        let row = row.filter(|_| indexed)?;
-        Some(row.head.group.unwrap_or(GroupHash::UNGROUPED))
+        indexed.then_some(group.unwrap_or(GroupHash::UNGROUPED))
     }
 
-    /// Takes a candidate out of where it was, with its counters and index rows; returns the
-    /// delivery it had.
+    /// Takes a candidate out of where it was, with its counters and index rows, and its message from
+    /// there if it came without; returns the delivery it had.
     fn lift(
         &mut self,
-        candidate: &Candidate,
+        candidate: &mut Candidate,
         ledger: &mut Ledger,
         context: &mut Context<'_>,
     ) -> Option<DeliveryRow> {
@@ -396,7 +397,8 @@ impl Queue {
         match candidate.origin {
             Origin::Returned => self.deliveries.remove(seq),
             Origin::Fresh => {
-                self.lift_fresh(seq, candidate.row.as_ref(), ledger, context.effects);
+                let row = self.lift_fresh(seq, candidate.group, ledger, context.effects);
+                candidate.row = candidate.row.take().or(row);
                 None
             }
             Origin::Due(due_at) => {
@@ -408,21 +410,22 @@ impl Queue {
         }
     }
 
-    /// Takes a never-received message out of the main lane.
+    /// Takes a never-received message of that group out of the main lane; returns what the window
+    /// had of it.
     pub(super) fn lift_fresh(
         &mut self,
         seq: Seq,
-        row: Option<&MessageRow>,
+        group: Option<GroupHash>,
         ledger: &mut Ledger,
         effects: &mut Effects,
-    ) {
-        self.window.take(seq);
+    ) -> Option<MessageRow> {
+        let row = self.window.take(seq);
         self.fresh_count = self.fresh_count.saturating_sub(1);
         if self.fresh_count == 0 {
             // What lies before the end was received or is gone.
             self.window = Window::starting_at(self.next_seq);
         }
-        if let Some(group) = self.indexed_group(seq, row) {
+        if let Some(group) = self.indexed_group(seq, group) {
             let writes = &mut effects.writes;
             ledger.take(group, seq, writes);
             if ledger.fresh(group) == 0 {
@@ -430,6 +433,7 @@ impl Queue {
                 self.noisy.remove(&group);
             }
         }
+        row
     }
 
     /// Hands a message out: a new delivery, a new nonce.
@@ -458,19 +462,13 @@ impl Queue {
             attempt,
         };
         self.deliveries.put(place.seq, delivery, now);
-        context.effects.writes.push(Write::Delivery(place.seq, delivery));
         delivered(place, &delivery, row)
     }
 
-    /// Removes the rows of a message that is gone, and counts it as expired.
-    pub(super) fn drop_rows(
-        &mut self,
-        place: Place,
-        delivery: Option<DeliveryRow>,
-        effects: &mut Effects,
-    ) {
+    /// Removes the row of a message that is past its retention.
+    pub(super) fn drop_expired_row(&mut self, place: Place, effects: &mut Effects) {
         effects.expired += 1;
-        remove_rows(place, delivery.is_some(), &mut effects.writes);
+        self.drop_row(place, effects);
     }
 }
 
@@ -483,14 +481,6 @@ pub(super) fn delivered(place: Place, delivery: &DeliveryRow, message: MessageRo
         receive_count: head.earlier_receives.saturating_add(delivery.receive_count),
         first_received_at: head.earlier_first_received_at.unwrap_or(delivery.first_received_at),
         message,
-    }
-}
-
-/// Removes a message's row, and its delivery's where it has one.
-pub(super) fn remove_rows(place: Place, delivered: bool, writes: &mut Vec<Write>) {
-    writes.push(Write::Remove(RowKey::Message(place)));
-    if delivered {
-        writes.push(Write::Remove(RowKey::Delivery(place.seq)));
     }
 }
 

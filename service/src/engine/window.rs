@@ -104,15 +104,16 @@ impl Window {
     }
 
     /// Takes a message out, in turn or not. Not finding it is fine.
-    pub(super) fn take(&mut self, seq: Seq) {
-        if let Ok(at) = self.entries.binary_search_by_key(&seq, |(seq, _)| *seq)
-            && let Some(row) = self.entries[at].1.take()
-        {
-            self.bytes -= row.weight();
-        }
+    pub(super) fn take(&mut self, seq: Seq) -> Option<MessageRow> {
+        let row = match self.entries.binary_search_by_key(&seq, |(seq, _)| *seq) {
+            Ok(at) => self.entries[at].1.take(),
+            Err(_) => None,
+        };
+        self.bytes -= row.as_ref().map_or(0, MessageRow::weight);
         while let Some((_, None)) = self.entries.front() {
             self.entries.pop_front();
         }
+        row
     }
 
     /// Forgets the entries; they are read again when needed.

@@ -1,10 +1,14 @@
 //! Receipt handles: what one receive of one message is called outside. Opaque and sealed, so that a
 //! forged or foreign one is refused without a look-up.
 
+use std::hash::Hasher as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use subtle::ConstantTimeEq as _;
 
 use super::fifo::Seq;
 use super::queue::{QueueId, Slot};
@@ -26,39 +30,49 @@ pub struct ReceiptHandle {
 
 /// In base64 this reads `AQEB`, as handles on AWS do (facts sheet, 5.2).
 const MAGIC: [u8; 3] = [1, 1, 1];
-const KEY_ID: u8 = 0;
+const KEY_ID: u8 = 1;
 const BODY_BYTES: usize = 3 + 1 + 1 + 8 + 1 + 8 + 8;
 const MAC_BYTES: usize = 16;
 const BYTES: usize = BODY_BYTES + MAC_BYTES;
 
-/// The key that seals handles; derived from the secret in the data folder.
+/// The key that seals handles; derived from the secret in the data folder. The seal is SipHash-2-4
+/// with 128 bits: made for short texts under a secret key, and a fifth of the work of HMAC-SHA-256,
+/// which twenty handles of a batch would notice.
 #[derive(Clone)]
-pub struct ReceiptKey(Hmac<Sha256>);
+pub struct ReceiptKey(SipHasher24);
 
 impl ReceiptKey {
     /// Derives the key from a server's secret.
     pub fn derive(secret: &[u8]) -> ReceiptKey {
-        let mut derivation = hmac(secret);
-        derivation.update(b"stanchion receipt handles 1");
-        ReceiptKey(hmac(&derivation.finalize().into_bytes()))
+        // HMAC hashes a key that is too long and pads one that is too short.
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("any length of key will do");
+        mac.update(b"stanchion receipt handles 2");
+        let mut key = [0; 16];
+        key.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+        ReceiptKey(SipHasher24::new_with_key(&key))
+    }
+
+    fn mac(&self, body: &[u8]) -> [u8; MAC_BYTES] {
+        let mut hasher = self.0;
+        hasher.write(body);
+        hasher.finish128().as_bytes()
     }
 
     /// The handle's text: base64 that begins with `AQEB`.
     pub fn seal(&self, handle: &ReceiptHandle) -> String {
-        let mut bytes = Vec::with_capacity(BYTES);
-        bytes.extend(MAGIC);
-        bytes.push(KEY_ID);
-        bytes.push(handle.slot.0);
-        bytes.extend(handle.queue.0.to_be_bytes());
-        bytes.push(match handle.place.lane {
+        let mut bytes = [0; BYTES];
+        let (body, seal) = bytes.split_at_mut(BODY_BYTES);
+        body[..3].copy_from_slice(&MAGIC);
+        body[3] = KEY_ID;
+        body[4] = handle.slot.0;
+        body[5..13].copy_from_slice(&handle.queue.0.to_be_bytes());
+        body[13] = match handle.place.lane {
             Lane::Main => 0,
             Lane::Delayed => 1,
-        });
-        bytes.extend(handle.place.seq.0.to_be_bytes());
-        bytes.extend(handle.nonce.to_be_bytes());
-        let mut mac = self.0.clone();
-        mac.update(&bytes);
-        bytes.extend(&mac.finalize().into_bytes()[..MAC_BYTES]);
+        };
+        body[14..22].copy_from_slice(&handle.place.seq.0.to_be_bytes());
+        body[22..].copy_from_slice(&handle.nonce.to_be_bytes());
+        seal.copy_from_slice(&self.mac(body));
         STANDARD.encode(bytes)
     }
 
@@ -77,12 +91,15 @@ impl ReceiptKey {
     }
 
     fn read(&self, text: &str) -> Option<ReceiptHandle> {
-        let bytes: [u8; BYTES] = STANDARD.decode(text).ok()?.try_into().ok()?;
+        // Room for what a handle with a few bytes too many would decode to.
+        let mut bytes = [0; BYTES + 3];
+        let length = STANDARD.decode_slice(text, &mut bytes).ok()?;
+        let bytes = bytes.get(..length).filter(|bytes| bytes.len() == BYTES)?;
         let (body, seal) = bytes.split_at(BODY_BYTES);
-        let mut mac = self.0.clone();
-        mac.update(body);
         // Compares in constant time.
-        mac.verify_truncated_left(seal).ok()?;
+        if !bool::from(self.mac(body).ct_eq(seal)) {
+            return None;
+        }
         let number = |at: usize| {
             let mut number = [0; 8];
             number.copy_from_slice(&body[at..at + 8]);
@@ -96,11 +113,6 @@ impl ReceiptKey {
             nonce: number(22),
         })
     }
-}
-
-fn hmac(key: &[u8]) -> Hmac<Sha256> {
-    // HMAC hashes a key that is too long and pads one that is too short: there is no bad length.
-    Hmac::new_from_slice(key).expect("any length of key will do")
 }
 
 #[cfg(test)]

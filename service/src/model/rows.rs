@@ -107,6 +107,10 @@ impl Moved {
     }
 }
 
+/// One receive of a queue, never used again: 24 bits of start epoch, then a 40-bit counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReceiveId(pub u64);
+
 /// What changes about a message: exists only while it has been received from *this* queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryRow {
@@ -130,6 +134,10 @@ pub struct DeliveryRow {
     /// anything that changes the visibility.
     pub attempt: Option<(AttemptHash, u8)>,
 }
+
+/// The messages that were given out last by one receive, with their deliveries: most are received
+/// together and deleted together, and so is their row.
+pub type ReceiveRow = Vec<(Seq, DeliveryRow)>;
 
 /// A group that has messages which were never received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,8 +191,14 @@ pub struct HintRow {
     pub next_seq: Seq,
     /// Standard: next `seq` of the main lane that was never received.
     pub fresh: Seq,
+    /// Standard: from here up to `fresh` the main lane still has rows of messages that are gone. A
+    /// message before `fresh` is alive exactly as long as it has a delivery.
+    pub cleared: Seq,
     /// Sweep cursor of the main lane (FIFO) and of the delayed lane (standard): nothing alive below.
     pub low: Seq,
+    /// Messages that were received and are not gone. `None` where a version wrote it that did not
+    /// count them.
+    pub held: Option<u64>,
     /// Messages never received, not delayed, and not counted in `due_count`.
     pub fresh_count: u64,
     /// Standard: messages never received whose own delay has ended.
@@ -215,8 +229,8 @@ pub struct HintRow {
 pub enum RowKey {
     /// → [`MessageRow`]
     Message(Place),
-    /// → [`DeliveryRow`]
-    Delivery(Seq),
+    /// → [`ReceiveRow`]
+    Receive(ReceiveId),
     /// → the group of the message, if any
     Timer(Timestamp, Seq),
     /// → [`GroupRow`]
@@ -245,8 +259,8 @@ pub struct DedupKey {
 pub enum Write {
     /// Writes a message.
     Message(Place, MessageRow),
-    /// Writes a delivery.
-    Delivery(Seq, DeliveryRow),
+    /// Writes what a receive has left.
+    Receive(ReceiveId, ReceiveRow),
     /// Writes a timer.
     Timer(Timestamp, Seq, Option<GroupHash>),
     /// Writes a group.
@@ -259,4 +273,7 @@ pub enum Write {
     Dedup(DedupKey, DedupRow),
     /// Removes a row, which may be missing.
     Remove(RowKey),
+    /// Removes the messages of the main lane from one number up to another, as far as their rows
+    /// are there. Nobody can come upon them any more.
+    Clear(Seq, Seq),
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::core::ShardCore;
 use super::handle::{Change, Check, Pause, QueueInfo, Tags};
-use super::hosted::Hosted;
+use super::hosted::{Churn, Hosted};
 use super::rows::TurnRows;
 use super::turn::{Answered, Turn};
 use crate::engine::queue::Queue;
@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, Paused, QueueId, QueueKey};
-use crate::model::rows::{DeliveryRow, HintRow};
+use crate::model::rows::{HintRow, ReceiveId, ReceiveRow};
 use crate::model::time::{Millis, Timestamp};
 use crate::store::codec::encode;
 use crate::store::keys::{dead_key, queue_key, slot_of, tombstone_key};
@@ -208,7 +208,8 @@ impl ShardCore {
         let info = Arc::new(info);
         if let Some(hosted) = &mut self.queues[index] {
             self.window_bytes -= std::mem::take(&mut hosted.window_bytes);
-            hosted.forget_churn();
+            hosted.uncleared = Churn::default();
+            hosted.uncompacted = Churn::default();
             hosted.hint = queue.hint();
             hosted.queue = queue;
             hosted.rows = TurnRows::new(info.slot, info.generation);
@@ -243,7 +244,7 @@ impl ShardCore {
         &self,
         info: &QueueInfo,
         hint: HintRow,
-        deliveries: Vec<(Seq, DeliveryRow)>,
+        deliveries: Vec<(ReceiveId, ReceiveRow)>,
         used: Seq,
         now: Timestamp,
     ) -> Queue {

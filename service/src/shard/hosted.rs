@@ -38,10 +38,10 @@ pub(super) struct Hosted {
     pub(super) held: usize,
     /// As the shard's sums have it.
     pub(super) window_bytes: usize,
-    /// Message rows removed since its range was last compacted.
-    pub(super) removed: u64,
-    /// Bytes of the messages handed out since then: about what the removed ones took.
-    pub(super) given_bytes: u64,
+    /// Messages removed whose rows may still be there.
+    pub(super) uncleared: Churn,
+    /// Messages removed since its range was last compacted.
+    pub(super) uncompacted: Churn,
     /// When something was last done to it, on the boot clock.
     pub(super) touched_at: Duration,
     /// When somebody last used it.
@@ -52,6 +52,25 @@ pub(super) struct Hosted {
     pub(super) arrivals: Option<watch::Sender<Seq>>,
     /// How fast messages come and go.
     pub(super) rates: Rates,
+}
+
+/// What was removed from a queue since something was done about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Churn {
+    pub(super) messages: u64,
+    /// Bytes of the messages handed out since then: about what the removed ones took. Who removes a
+    /// message no longer knows its size, but has had it before.
+    given_bytes: u64,
+}
+
+impl Churn {
+    /// In messages of a KiB.
+    pub(super) fn size(&self) -> u64 {
+        match self.messages {
+            0 => 0,
+            messages => messages.max(self.given_bytes / 1024),
+        }
+    }
 }
 
 /// What a queue may use of its shard while it works.
@@ -86,8 +105,8 @@ impl Hosted {
             deadline: None,
             held: 0,
             window_bytes: 0,
-            removed: 0,
-            given_bytes: 0,
+            uncleared: Churn::default(),
+            uncompacted: Churn::default(),
             touched_at: Duration::ZERO,
             used_at: now,
             idle_due: None,
@@ -104,19 +123,15 @@ impl Hosted {
         self.info = info;
     }
 
-    /// What was removed since the queue's range was last compacted, in messages of a KiB. Who
-    /// removes a message no longer knows its size, but has had it before.
-    pub(super) fn churn(&self) -> u64 {
-        match self.removed {
-            0 => 0,
-            removed => removed.max(self.given_bytes / 1024),
+    /// Removes, in this turn, rows of messages that are gone. `false` when there are more.
+    pub(super) fn clear(&mut self) -> bool {
+        let mut writes = Vec::new();
+        let all = self.queue.clear(&mut writes);
+        self.rows.push(&mut writes);
+        if all {
+            self.uncleared = Churn::default();
         }
-    }
-
-    /// There is nothing to give back.
-    pub(super) fn forget_churn(&mut self) {
-        self.removed = 0;
-        self.given_bytes = 0;
+        all
     }
 
     /// Whether an outcome may be told only when the whole turn is as durable as any part of it has
@@ -158,9 +173,15 @@ impl Hosted {
             match step {
                 Step::Done(result) => {
                     self.rows.push(&mut around.effects.writes);
-                    if let Ok(Outcome::Received(messages)) = &result {
-                        let bytes = messages.iter().map(|given| given.message.payload.len() as u64);
-                        self.given_bytes += bytes.sum::<u64>();
+                    let given: u64 = match &result {
+                        Ok(Outcome::Received(messages)) => {
+                            messages.iter().map(|given| given.message.payload.len() as u64).sum()
+                        }
+                        _ => 0,
+                    };
+                    for churn in [&mut self.uncleared, &mut self.uncompacted] {
+                        churn.messages += around.effects.removed;
+                        churn.given_bytes += given;
                     }
                     return Ok(result);
                 }

@@ -1,12 +1,12 @@
 //! Gives back the space of what is gone: generations that were purged or deleted, deduplication
-//! rows past their window, and the room that deleted messages still take on the disk. Everything
-//! here is bounded per step and comes after the answers; no promise rests on it.
+//! rows past their window, rows of deleted messages, and the room that these still take on the disk.
+//! Everything here is bounded per step and comes after the answers; no promise rests on it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::core::ShardCore;
-use super::hosted::Hosted;
+use super::hosted::{Churn, Hosted};
 use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, QueueKind, Slot};
 use crate::model::rows::{DedupBucket, Lane};
@@ -35,6 +35,12 @@ const RANGE_DELETED_MAX: usize = 32;
 /// How often deduplication rows are looked after, while there are any.
 const DEDUP_EVERY: Duration = Duration::from_secs(60);
 
+/// Removed messages (of a KiB) whose rows a busy queue leaves where they are.
+pub(super) const UNCLEARED_MAX: u64 = 10_000;
+
+/// The rows of its removed messages go when nothing was done to a queue for so long.
+const CLEAR_AFTER: Duration = Duration::from_secs(1);
+
 /// Removed messages (of a KiB) that make a compaction worth its while.
 const REMOVED_MIN: u64 = 10_000;
 
@@ -56,6 +62,8 @@ pub(super) struct Reclaim {
     range_deletes_at: Duration,
     /// Slots that may hold deduplication rows.
     dedup: BTreeMap<Slot, Buckets>,
+    /// Queues that may have rows of removed messages.
+    uncleared: BTreeSet<usize>,
     /// Queues with enough removed messages.
     churned: BTreeSet<usize>,
     compactions: VecDeque<Compaction>,
@@ -95,13 +103,24 @@ impl Reclaim {
         if hosted.rows.writes_dedup() {
             self.expect_dedup(hosted.info.slot, now, hosted.touched_at);
         }
-        if hosted.churn() >= REMOVED_MIN && self.churned.insert(index) {
+        if hosted.uncleared.messages > 0 {
+            self.expect_remains(index, hosted.touched_at);
+        }
+        if hosted.uncompacted.size() >= REMOVED_MIN && self.churned.insert(index) {
             self.wake_at(hosted.touched_at + IDLE_AFTER);
+        }
+    }
+
+    /// Takes on a queue that may have rows of removed messages.
+    pub(super) fn expect_remains(&mut self, index: usize, boot: Duration) {
+        if self.uncleared.insert(index) {
+            self.wake_at(boot + CLEAR_AFTER);
         }
     }
 
     /// A queue is gone.
     pub(super) fn forget(&mut self, index: usize) {
+        self.uncleared.remove(&index);
         self.churned.remove(&index);
     }
 
@@ -129,6 +148,10 @@ impl ShardCore {
             return Ok(());
         }
         self.reclaim.due_at = None;
+        let more = self.clear_idle_queues(boot)?;
+        if more {
+            self.reclaim.wake_at(boot + STEP_EVERY);
+        }
         match self.tidy_rows(boot) {
             Err(StoreError::Unavailable(_)) => {}
             result => result?,
@@ -143,10 +166,36 @@ impl ShardCore {
         if !self.reclaim.dedup.is_empty() {
             self.reclaim.wake_at(boot + DEDUP_EVERY);
         }
+        if !self.reclaim.uncleared.is_empty() {
+            self.reclaim.wake_at(boot + CLEAR_AFTER);
+        }
         if !self.reclaim.churned.is_empty() {
             self.reclaim.wake_at(boot + IDLE_AFTER);
         }
         Ok(())
+    }
+
+    /// Removes the rows of removed messages where nobody is at work. `true` when there are more.
+    fn clear_idle_queues(&mut self, boot: Duration) -> Result<bool, StoreError> {
+        let (now, mut ops) = (self.now(), Vec::new());
+        let mut more = false;
+        for index in self.reclaim.uncleared.clone() {
+            let Some(hosted) = &mut self.queues[index] else { continue };
+            if boot < hosted.touched_at + CLEAR_AFTER {
+                continue;
+            }
+            if ops.len() >= STEP_LIMIT.rows {
+                more = true;
+                break;
+            }
+            match hosted.clear() {
+                true => drop(self.reclaim.uncleared.remove(&index)),
+                false => more = true,
+            }
+            self.finish_queue(index, now, &mut ops);
+        }
+        self.commit_ops(ops, Durability::Buffered, now)?;
+        Ok(more)
     }
 
     fn tidy_rows(&mut self, boot: Duration) -> Result<(), StoreError> {
@@ -227,11 +276,11 @@ impl ShardCore {
         self.reclaim.churned.retain(|index| {
             let Some(hosted) = &mut queues[*index] else { return false };
             let idle = hosted.touched_at + IDLE_AFTER <= boot;
-            if !idle && hosted.churn() < REMOVED_BUSY {
+            if !idle && hosted.uncompacted.size() < REMOVED_BUSY {
                 return true;
             }
             compactions.push_back(below_the_living(hosted));
-            hosted.forget_churn();
+            hosted.uncompacted = Churn::default();
             false
         });
     }
@@ -242,7 +291,7 @@ impl ShardCore {
 fn below_the_living(hosted: &Hosted) -> Compaction {
     let (slot, generation) = (hosted.info.slot, hosted.info.generation);
     let counters = hosted.queue.counters();
-    if counters.available + counters.in_flight + counters.delayed <= hosted.removed {
+    if counters.available + counters.in_flight + counters.delayed <= hosted.uncompacted.messages {
         return generation_ranges(slot, generation);
     }
     let hint = hosted.queue.hint();
@@ -254,7 +303,7 @@ fn below_the_living(hosted: &Hosted) -> Compaction {
     match hosted.info.kind() {
         QueueKind::Fifo => ranges.push(below(Lane::Main, hint.low)),
         QueueKind::Standard => {
-            ranges.push(below(Lane::Main, hint.fresh));
+            ranges.push(below(Lane::Main, hint.cleared));
             ranges.push(below(Lane::Delayed, hint.low));
             let start = (Timestamp::default(), Seq::MIN);
             ranges.push(timers_range(slot, generation, start, hint.timers_from));

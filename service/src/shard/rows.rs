@@ -10,7 +10,7 @@ use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, Slot};
 use crate::model::rows::{Lane, MessageRow, Place, RowKey, Write};
 use crate::model::time::Timestamp;
-use crate::store::codec::{decode, encode_write};
+use crate::store::codec::{decode, decode_receive, encode_write};
 use crate::store::keys::{
     KeyRange, line_range, members_range, messages_range, parse_row_key, row_key, timers_range,
 };
@@ -60,12 +60,6 @@ impl TurnRows {
 
     pub(super) fn len(&self) -> usize {
         self.writes.len()
-    }
-
-    /// Message rows this turn removes.
-    pub(super) fn removed_messages(&self) -> u64 {
-        let removal = |write: &&Write| matches!(write, Write::Remove(RowKey::Message(_)));
-        self.writes.iter().filter(removal).count() as u64
     }
 
     /// Whether this turn remembers deduplication ids.
@@ -232,8 +226,10 @@ impl TurnRows {
 
     fn bring_index_up_to_date(&mut self) {
         for (position, write) in self.writes.iter().enumerate().skip(self.indexed) {
-            let key = row_key(self.slot, self.generation, &row_of(write));
-            self.index.insert(key, position);
+            // What is cleared nobody reads.
+            if let Some(row) = row_of(write) {
+                self.index.insert(row_key(self.slot, self.generation, &row), position);
+            }
         }
         self.indexed = self.writes.len();
     }
@@ -281,6 +277,7 @@ impl TurnRows {
             let page = store.scan(&from, &range.to, limit)?;
             let next = page.next.map(|bytes| Key { space, bytes });
             let edge = next.as_ref().unwrap_or(&range.to);
+            found.reserve(page.rows.len());
             let mut stored = page.rows.into_iter().peekable();
             let mut written = self.index.range(&from..edge).peekable();
             loop {
@@ -318,17 +315,19 @@ impl TurnRows {
     }
 }
 
-fn row_of(write: &Write) -> RowKey {
-    match *write {
+/// The row that a write is about, if it is one.
+fn row_of(write: &Write) -> Option<RowKey> {
+    Some(match *write {
         Write::Message(place, _) => RowKey::Message(place),
-        Write::Delivery(seq, _) => RowKey::Delivery(seq),
+        Write::Receive(receive, _) => RowKey::Receive(receive),
         Write::Timer(due, seq, _) => RowKey::Timer(due, seq),
         Write::Group(group, _) => RowKey::Group(group),
         Write::Member(group, seq) => RowKey::Member(group, seq),
         Write::Line(place, _) => RowKey::Line(place),
         Write::Dedup(key, _) => RowKey::Dedup(key),
         Write::Remove(row) => row,
-    }
+        Write::Clear(..) => return None,
+    })
 }
 
 /// The message that a row of a scan is.
@@ -343,7 +342,7 @@ fn decode_row(space: Space, key: &[u8], value: Bytes) -> Result<Write, StoreErro
     let (_, _, row) = parse_row_key(space, key)?;
     Ok(match row {
         RowKey::Message(place) => Write::Message(place, decode(value)?),
-        RowKey::Delivery(seq) => Write::Delivery(seq, decode(value)?),
+        RowKey::Receive(receive) => Write::Receive(receive, decode_receive(receive, value)?),
         RowKey::Timer(due, seq) => Write::Timer(due, seq, decode(value)?),
         RowKey::Group(group) => Write::Group(group, decode(value)?),
         RowKey::Member(group, seq) => Write::Member(group, seq),

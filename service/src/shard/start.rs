@@ -31,9 +31,9 @@ use crate::keyring::{KeyError, Keyring};
 use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, QueueKind, Slot};
 use crate::model::receipt::ReceiptKey;
-use crate::model::rows::{DeliveryRow, RowKey};
+use crate::model::rows::{ReceiveId, ReceiveRow, RowKey};
 use crate::model::time::{Millis, Timestamp};
-use crate::store::codec::{decode, encode};
+use crate::store::codec::{decode, decode_receive, encode};
 use crate::store::keys::{
     KeyRange, dead_range, deliveries_range, hint_key, parse_dead_key, parse_queue_key,
     parse_row_key, parse_task_key, parse_tombstone_key, queues_range, server_key, space_range,
@@ -294,6 +294,9 @@ impl ShardCore {
         self.held += hosted.held;
         let deadline = hosted.deadline;
         let index = self.host(hosted);
+        if hint.cleared < hint.fresh {
+            self.reclaim.expect_remains(index, self.options.time.boot());
+        }
         self.deadlines.extend(deadline.map(|deadline| (deadline, index)));
         Ok(())
     }
@@ -447,11 +450,11 @@ fn load_deliveries(
     store: &dyn Store,
     slot: Slot,
     generation: Generation,
-) -> Result<Vec<(Seq, DeliveryRow)>, StoreError> {
+) -> Result<Vec<(ReceiveId, ReceiveRow)>, StoreError> {
     let rows = load(store, deliveries_range(slot, generation))?;
-    let delivery = |(key, value): StoredRow| match parse_row_key(key.space, &key.bytes)? {
-        (_, _, RowKey::Delivery(seq)) => Ok((seq, decode(value)?)),
+    let deliveries = |(key, value): StoredRow| match parse_row_key(key.space, &key.bytes)? {
+        (_, _, RowKey::Receive(receive)) => Ok((receive, decode_receive(receive, value)?)),
         _ => Err(StoreError::Corrupt("a row among deliveries is none".into())),
     };
-    rows.into_iter().map(delivery).collect()
+    rows.into_iter().map(deliveries).collect()
 }

@@ -9,6 +9,7 @@ use super::directory::Entries;
 use super::groups::ViewedGroups;
 use super::handle::QueueInfo;
 use super::queue_stats::Glance;
+use super::reclaim::UNCLEARED_MAX;
 use super::request::{Parcel, Reply, Request, Viewed};
 use crate::engine::command::Departure;
 use crate::engine::queue::Counters;
@@ -226,13 +227,15 @@ impl ShardCore {
     }
 
     /// Adds a queue's changes to the batch, and puts its deadline and sums in order.
-    fn finish_queue(&mut self, index: usize, now: Timestamp, ops: &mut Vec<Op>) {
+    pub(super) fn finish_queue(&mut self, index: usize, now: Timestamp, ops: &mut Vec<Op>) {
         let Some(hosted) = &mut self.queues[index] else { return };
         hosted.in_turn = false;
         if hosted.rows.len() == 0 {
             hosted.rows.clear();
         } else {
-            hosted.removed += hosted.rows.removed_messages();
+            if hosted.uncleared.size() >= UNCLEARED_MAX {
+                hosted.clear();
+            }
             self.reclaim.note(index, hosted, now);
             hosted.rows.finish(ops);
         }

@@ -22,7 +22,7 @@ use crate::model::policy::identity_policy::IdentityPolicy;
 use crate::model::queue::{AccountId, Generation, Paused, QueueId, QueueKey, Slot};
 use crate::model::rows::{
     DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead, MessageRow, Moved,
-    Place, RowKey, Write,
+    Place, ReceiveId, ReceiveRow, RowKey, Write,
 };
 use crate::model::task::{MoveTask, TaskFailure, TaskStatus};
 use crate::model::time::{Millis, Timestamp};
@@ -34,13 +34,15 @@ pub trait Value: Sized {
     const KIND: &'static str;
     /// The version it is written in: the first byte.
     const VERSION: u8 = 1;
+    /// The oldest version that can still be read.
+    const OLDEST: u8 = Self::VERSION;
     /// About how many bytes `write` will add.
     fn size_hint(&self) -> usize {
         64
     }
     /// Adds everything behind the version byte.
     fn write(&self, out: &mut BytesMut);
-    /// Reads what [`Value::write`] wrote.
+    /// Reads what [`Value::write`] wrote, or wrote in an older version.
     fn read(reader: &mut Reader) -> Result<Self, StoreError>;
 }
 
@@ -54,10 +56,10 @@ pub fn encode<V: Value>(value: &V) -> Bytes {
 
 /// A stored value as it was. Bulk (payloads, bodies) is sliced out of `bytes`, not copied.
 pub fn decode<V: Value>(bytes: Bytes) -> Result<V, StoreError> {
-    let mut reader = Reader::new(V::KIND, bytes);
-    match reader.u8()? {
-        version if version == V::VERSION => {}
-        version => return Err(reader.corrupt(format_args!("version {version} is unknown"))),
+    let mut reader = Reader::new(V::KIND, bytes)?;
+    let version = reader.version();
+    if !(V::OLDEST..=V::VERSION).contains(&version) {
+        return Err(reader.corrupt(format_args!("version {version} is unknown")));
     }
     let value = V::read(&mut reader)?;
     reader.end()?;
@@ -69,13 +71,17 @@ pub fn encode_write(slot: Slot, generation: Generation, write: &Write) -> Op {
     let key = |key| row_key(slot, generation, &key);
     match write {
         Write::Message(place, row) => Op::Put(key(RowKey::Message(*place)), encode(row)),
-        Write::Delivery(seq, row) => Op::Put(key(RowKey::Delivery(*seq)), encode(row)),
+        Write::Receive(receive, rows) => Op::Put(key(RowKey::Receive(*receive)), encode(rows)),
         Write::Timer(due, seq, group) => Op::Put(key(RowKey::Timer(*due, *seq)), encode(group)),
         Write::Group(group, row) => Op::Put(key(RowKey::Group(*group)), encode(row)),
         Write::Member(group, seq) => Op::Put(key(RowKey::Member(*group, *seq)), encode(&())),
         Write::Line(place, group) => Op::Put(key(RowKey::Line(*place)), encode(group)),
         Write::Dedup(dedup, row) => Op::Put(key(RowKey::Dedup(*dedup)), encode(row)),
         Write::Remove(row) => Op::Delete(key(*row)),
+        Write::Clear(from, to) => {
+            let place = |seq| RowKey::Message(Place { lane: Lane::Main, seq });
+            Op::DeleteRange(key(place(*from)), key(place(*to)))
+        }
     }
 }
 
@@ -128,12 +134,45 @@ impl Value for MessageRow {
     }
 }
 
-impl Value for DeliveryRow {
-    const KIND: &'static str = "delivery";
+/// What a receive has left, whichever version wrote it. The first one had a row for each message,
+/// under the message's number: as good as a receive of its own.
+pub fn decode_receive(receive: ReceiveId, bytes: Bytes) -> Result<ReceiveRow, StoreError> {
+    match bytes.first() {
+        Some(&DeliveryRow::VERSION) => Ok(vec![(Seq(receive.0), decode(bytes)?)]),
+        _ => decode(bytes),
+    }
+}
+
+impl Value for ReceiveRow {
+    const KIND: &'static str = "receive";
+    const VERSION: u8 = 2;
 
     fn size_hint(&self) -> usize {
-        72
+        1 + self.len() * (8 + DELIVERY_BYTES)
     }
+
+    fn write(&self, out: &mut BytesMut) {
+        // The deliveries are all there is: their number need not be said.
+        for (seq, row) in self {
+            out.put_u64(seq.0);
+            row.write(out);
+        }
+    }
+
+    fn read(reader: &mut Reader) -> Result<ReceiveRow, StoreError> {
+        let mut rows = Vec::new();
+        while !reader.is_at_end() {
+            rows.push((Seq(reader.u64()?), DeliveryRow::read(reader)?));
+        }
+        Ok(rows)
+    }
+}
+
+/// About what a delivery takes.
+const DELIVERY_BYTES: usize = 48;
+
+impl Value for DeliveryRow {
+    const KIND: &'static str = "delivery";
 
     fn write(&self, out: &mut BytesMut) {
         out.put_u8(u8::from(self.group.is_some()) | u8::from(self.attempt.is_some()) << 1);
@@ -256,13 +295,18 @@ impl Value for DedupRow {
 
 impl Value for HintRow {
     const KIND: &'static str = "hint";
+    const VERSION: u8 = 2;
+    const OLDEST: u8 = 1;
 
     fn size_hint(&self) -> usize {
-        128
+        148
     }
 
     fn write(&self, out: &mut BytesMut) {
-        out.put_u8(u8::from(self.fair_from.is_some()) | u8::from(self.mixed_ages) << 1);
+        let flags = u8::from(self.fair_from.is_some())
+            | u8::from(self.mixed_ages) << 1
+            | u8::from(self.held.is_some()) << 2;
+        out.put_u8(flags);
         for number in [
             self.next_seq.0,
             self.fresh.0,
@@ -280,16 +324,20 @@ impl Value for HintRow {
             self.line_from.round,
             self.round,
             self.fair_from.unwrap_or_default().0,
+            self.cleared.0,
+            self.held.unwrap_or_default(),
         ] {
             out.put_u64(number);
         }
     }
 
     fn read(reader: &mut Reader) -> Result<HintRow, StoreError> {
-        let flags = reader.flags(0b11)?;
-        Ok(HintRow {
+        let flags = reader.flags(0b111)?;
+        let mut hint = HintRow {
             next_seq: Seq(reader.u64()?),
             fresh: Seq(reader.u64()?),
+            cleared: Seq::MIN,
+            held: None,
             low: Seq(reader.u64()?),
             fresh_count: reader.u64()?,
             due_count: reader.u64()?,
@@ -302,7 +350,15 @@ impl Value for HintRow {
             round: reader.u64()?,
             fair_from: Some(Seq(reader.u64()?)).filter(|_| flags & 1 != 0),
             mixed_ages: flags & 2 != 0,
-        })
+        };
+        if reader.version() == 1 {
+            // Rows went with their messages, one by one.
+            hint.cleared = hint.fresh;
+        } else {
+            hint.cleared = Seq(reader.u64()?);
+            hint.held = Some(reader.u64()?).filter(|_| flags & 4 != 0);
+        }
+        Ok(hint)
     }
 }
 

@@ -19,7 +19,7 @@ use rustix::fs::{FlockOperation, flock};
 use super::StoreError;
 
 /// The format this version writes. It reads this one and every older one.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// What a checkpoint says about itself, in its folder.
 pub const CHECKPOINT: &str = "CHECKPOINT";
@@ -141,9 +141,10 @@ impl DataFolder {
         if dir.join(RESTORE_DRAFT).exists() {
             return Err(OpenError::RestoreUnfinished(dir.to_owned()));
         }
-        let known = check_format(dir)?;
+        let found = check_format(dir)?;
         let lock = lock(dir)?;
-        if !known {
+        // An older version could not read what will be written from now on.
+        if found != Some(FORMAT) {
             write_format(dir)?;
         }
         Ok(DataFolder { dir: dir.to_owned(), _lock: lock })
@@ -160,14 +161,14 @@ impl DataFolder {
     }
 }
 
-/// Whether there is a `FORMAT` file; it is then one we know.
-pub(super) fn check_format(dir: &Path) -> Result<bool, OpenError> {
+/// What the `FORMAT` file says, if there is one; it is then one we know.
+pub(super) fn check_format(dir: &Path) -> Result<Option<u32>, OpenError> {
     let path = dir.join("FORMAT");
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         // A folder with a database in it was ours once, so somebody removed the file.
         Err(error) if error.kind() == io::ErrorKind::NotFound && !dir.join("db").exists() => {
-            return Ok(false);
+            return Ok(None);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(OpenError::NotADataFolder(dir.to_owned()));
@@ -177,7 +178,7 @@ pub(super) fn check_format(dir: &Path) -> Result<bool, OpenError> {
     match text.trim().parse::<u32>() {
         Ok(0) | Err(_) => Err(OpenError::NotADataFolder(dir.to_owned())),
         Ok(found) if found > FORMAT => Err(OpenError::NewerFormat { dir: dir.to_owned(), found }),
-        Ok(_) => Ok(true),
+        Ok(found) => Ok(Some(found)),
     }
 }
 
@@ -236,8 +237,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("a/b");
         drop(DataFolder::open(&data).unwrap());
-        assert_eq!(fs::read_to_string(data.join("FORMAT")).unwrap(), "1\n");
+        assert_eq!(fs::read_to_string(data.join("FORMAT")).unwrap(), format!("{FORMAT}\n"));
         DataFolder::open(&data).unwrap();
+    }
+
+    #[test]
+    fn an_older_format_is_raised_before_anything_is_written_in_the_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("FORMAT"), "1\n").unwrap();
+        let _folder = DataFolder::open(dir.path()).unwrap();
+        let format = fs::read_to_string(dir.path().join("FORMAT")).unwrap();
+        assert_eq!(format, format!("{FORMAT}\n"));
     }
 
     #[test]
@@ -254,9 +264,11 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_and_not_touched() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("FORMAT"), "2\n").unwrap();
+        let newer = FORMAT + 1;
+        fs::write(dir.path().join("FORMAT"), newer.to_string()).unwrap();
         let error = DataFolder::open(dir.path()).unwrap_err();
-        assert!(matches!(error, OpenError::NewerFormat { found: 2, .. }), "{error}");
+        let found = |found| found == newer;
+        assert!(matches!(error, OpenError::NewerFormat { found: it, .. } if found(it)), "{error}");
         let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "only FORMAT is there");
     }

@@ -9,7 +9,7 @@
 //!
 //! | key | value | written | disappears |
 //! | --- | --- | --- | --- |
-//! | slot, generation, lane, seq | [`MessageRow`] | by a send or a move | with the message |
+//! | slot, generation, lane, seq | [`MessageRow`] | by a send or a move | with the message; in the main lane of a standard queue later, many at once |
 //!
 //! Space `State`:
 //!
@@ -26,7 +26,7 @@
 //! | `13` | slot, tag, queue id, number | [`OutboxRow`] | when a message leaves for another queue | when the target holds it, or the source again |
 //! | `14` | slot, tag, queue id, task | [`MoveTask`] | when a move task of the queue starts, and as it goes on | when ten newer ones are listed, or with the queue |
 //! | `20` | slot, tag, generation | [`HintRow`] | once per turn that changed the queue | with the generation |
-//! | `21` | slot, tag, generation, seq | [`DeliveryRow`] | by a receive or a change of visibility | with the message |
+//! | `21` | slot, tag, generation, receive | [`ReceiveRow`] | by a receive; when a message it gave out is hidden anew or goes | when all of them are gone or were received again |
 //! | `22` | slot, tag, generation, due, seq | the message's group, if any | by a delayed send | when the message is received or gone |
 //! | `23` | slot, tag, generation, group | [`GroupRow`] | when messages of the group come and go | with its last never-received message |
 //! | `24` | slot, tag, generation, group, seq | nothing | by a send with a group | at the message's first receive, or with it |
@@ -38,7 +38,7 @@
 //! that one range delete drops the bucket of all queues of a slot.
 //!
 //! [`MessageRow`]: crate::model::rows::MessageRow
-//! [`DeliveryRow`]: crate::model::rows::DeliveryRow
+//! [`ReceiveRow`]: crate::model::rows::ReceiveRow
 //! [`GroupRow`]: crate::model::rows::GroupRow
 //! [`DedupRow`]: crate::model::rows::DedupRow
 //! [`HintRow`]: crate::model::rows::HintRow
@@ -60,7 +60,7 @@ use siphasher::sip::SipHasher13;
 use super::{Key, Space, StoreError};
 use crate::model::fifo::{DedupHash, GroupHash, Seq};
 use crate::model::queue::{AccountId, Generation, QueueId, QueueKey, QueueName, Region, Slot};
-use crate::model::rows::{DedupBucket, DedupKey, Lane, LinePlace, Place, RowKey};
+use crate::model::rows::{DedupBucket, DedupKey, Lane, LinePlace, Place, ReceiveId, RowKey};
 use crate::model::task::TaskId;
 use crate::model::time::Timestamp;
 use crate::model::user::{UserKey, UserName};
@@ -102,7 +102,7 @@ pub fn row_key(slot: Slot, generation: Generation, key: &RowKey) -> Key {
         RowKey::Message(Place { lane, seq }) => {
             Builder::messages(slot).u64(generation.0).u8(lane_byte(lane)).u64(seq.0).done()
         }
-        RowKey::Delivery(seq) => row(tag::DELIVERY).u64(seq.0).done(),
+        RowKey::Receive(receive) => row(tag::DELIVERY).u64(receive.0).done(),
         RowKey::Timer(due, seq) => row(tag::TIMER).u64(due.0).u64(seq.0).done(),
         RowKey::Group(group) => row(tag::GROUP).u128(group.0).done(),
         RowKey::Member(group, seq) => row(tag::MEMBER).u128(group.0).u64(seq.0).done(),
@@ -140,7 +140,7 @@ pub fn parse_row_key(space: Space, key: &[u8]) -> Result<(Slot, Generation, RowK
     }
     let generation = Generation(parts.u64()?);
     let row = match tag {
-        tag::DELIVERY => RowKey::Delivery(Seq(parts.u64()?)),
+        tag::DELIVERY => RowKey::Receive(ReceiveId(parts.u64()?)),
         tag::TIMER => RowKey::Timer(Timestamp(parts.u64()?), Seq(parts.u64()?)),
         tag::GROUP => RowKey::Group(GroupHash(parts.u128()?)),
         tag::MEMBER => RowKey::Member(GroupHash(parts.u128()?), Seq(parts.u64()?)),

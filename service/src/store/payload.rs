@@ -148,8 +148,8 @@ pub fn decode_payload(
         true => unseal(&payload, key)?.freeze(),
         false => payload,
     };
-    let mut reader = Reader::new("payload", payload);
-    match reader.u8()? {
+    let mut reader = Reader::new("payload", payload)?;
+    match reader.version() {
         VERSION => {}
         version => return Err(reader.corrupt(format_args!("version {version} is unknown"))),
     }

@@ -10,13 +10,21 @@ use crate::model::time::Timestamp;
 /// A position in a stored value.
 pub struct Reader {
     kind: &'static str,
+    version: u8,
     rest: Bytes,
 }
 
 impl Reader {
-    /// At the first byte of a value of this kind.
-    pub fn new(kind: &'static str, bytes: Bytes) -> Reader {
-        Reader { kind, rest: bytes }
+    /// Behind the version of a value of this kind, which its first byte says.
+    pub fn new(kind: &'static str, bytes: Bytes) -> Result<Reader, StoreError> {
+        let mut reader = Reader { kind, version: 0, rest: bytes };
+        reader.version = reader.u8()?;
+        Ok(reader)
+    }
+
+    /// The version in which the value was written.
+    pub fn version(&self) -> u8 {
+        self.version
     }
 
     /// So many bytes, shared with the value, not copied.
@@ -95,9 +103,14 @@ impl Reader {
         }
     }
 
+    /// Everything was read.
+    pub fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Fails unless everything was read.
     pub fn end(&self) -> Result<(), StoreError> {
-        if self.rest.is_empty() {
+        if self.is_at_end() {
             return Ok(());
         }
         Err(self.corrupt(format_args!("{} bytes too many", self.rest.len())))

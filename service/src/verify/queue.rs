@@ -1,6 +1,6 @@
 //! The rows of one queue against each other. `model/rows.rs` says what each is for.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::{Rows, check_payload};
 use super::{Reading, Report};
@@ -9,13 +9,13 @@ use crate::model::queue::{Generation, QueueKey, Slot};
 use crate::model::rows::{
     DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead, MessageRow, Place, RowKey,
 };
-use crate::store::codec::{Value, decode};
+use crate::store::codec::{Value, decode, decode_receive};
 use crate::store::keys::{
     KeyRange, all_groups_range, all_members_range, all_timers_range, deliveries_range, hint_key,
     messages_range, parse_row_key, row_key, whole_line_range,
 };
 use crate::store::values::QueueRow;
-use crate::store::{Snapshot, StoreError};
+use crate::store::{Snapshot, Space, StoreError};
 
 /// One queue.
 struct Check<'a> {
@@ -98,7 +98,25 @@ impl<'a> Check<'a> {
         row.map(decode).transpose()
     }
 
-    /// Messages and their deliveries, both lanes at once, in the order of their numbers. Answers
+    /// What is in flight or returned.
+    fn deliveries(&mut self) -> Result<BTreeMap<Seq, DeliveryRow>, StoreError> {
+        let mut deliveries = BTreeMap::new();
+        for row in Rows::new(self.store, deliveries_range(self.slot, self.generation)) {
+            let (key, value) = row?;
+            let (_, _, RowKey::Receive(receive)) = parse_row_key(Space::State, &key)? else {
+                return Err(StoreError::Corrupt("a row among receives is none".into()));
+            };
+            for (seq, row) in decode_receive(receive, value)? {
+                self.report.counts.received += 1;
+                if deliveries.insert(seq, row).is_some() {
+                    self.fault(|| format!("message {seq} was given out last by two receives"));
+                }
+            }
+        }
+        Ok(deliveries)
+    }
+
+    /// Messages with their deliveries, both lanes at once, in the order of their numbers. Answers
     /// what was never received, and the groups of what was.
     fn messages(&mut self) -> Result<(Waiting, BTreeSet<GroupHash>), StoreError> {
         let (slot, generation) = (self.slot, self.generation);
@@ -106,10 +124,11 @@ impl<'a> Check<'a> {
             self.rows::<MessageRow>(messages_range(slot, generation, lane, Seq::MIN)).peekable()
         };
         let mut lanes = [lane(Lane::Main), lane(Lane::Delayed)];
-        let deliveries = self.rows::<DeliveryRow>(deliveries_range(slot, generation));
-        let mut deliveries = deliveries.peekable();
+        let hint = self.hint;
+        let mut deliveries = self.deliveries()?;
+        let received = deliveries.len() as u64;
+        let held = deliveries.values().filter_map(|row| row.group).collect();
         let mut waiting = Waiting::default();
-        let mut held = BTreeSet::new();
         loop {
             let heads = lanes.each_mut().map(|lane| lane.peek().map(number));
             let main_first = match heads {
@@ -117,30 +136,33 @@ impl<'a> Check<'a> {
                 [main, _] => main.is_some(),
             };
             let message = lanes[usize::from(!main_first)].next().transpose()?;
-            // Deliveries of numbers before this message's are without one.
-            let seq = message.as_ref().map_or(Seq::MAX, |(key, _)| seq_of(key));
-            let mut own = None;
-            while let Some(delivery) = deliveries.next_if(|delivery| number(delivery) <= seq) {
-                let (key, row) = delivery?;
-                self.report.counts.received += 1;
-                held.extend(row.group);
-                match seq_of(&key) == seq && message.is_some() {
-                    true => own = Some(row),
-                    false => self.fault(|| format!("{key:?} has no message")),
-                }
-            }
             let Some((RowKey::Message(place), row)) = message else { break };
-            self.report.counts.messages += 1;
             self.report.counts.rows += 1;
-            self.message(place, &row, own, &mut waiting)?;
+            let delivery = deliveries.remove(&place.seq);
+            if delivery.is_none() && self.may_remain(place) {
+                continue;
+            }
+            self.report.counts.messages += 1;
+            self.message(place, &row, delivery, &mut waiting)?;
         }
-        let hint = self.hint;
+        if let Some(noted) = hint.held {
+            self.expect_count("messages that were received", received, noted);
+        }
+        for seq in deliveries.keys() {
+            self.fault(|| format!("message {seq} was received, and is not there"));
+        }
         let fresh = hint.fresh_count;
         self.expect_count("messages that were never received", waiting.fresh, fresh);
         if self.fifo {
             self.expect_count("messages that are delayed", waiting.held_back, hint.delayed_count);
         }
         Ok((waiting, held))
+    }
+
+    /// Whether this may be the row of a message that is gone.
+    fn may_remain(&self, place: Place) -> bool {
+        let remains = self.hint.cleared..self.hint.fresh;
+        !self.fifo && place.lane == Lane::Main && remains.contains(&place.seq)
     }
 
     fn message(
@@ -296,8 +318,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// The number of a message's or a delivery's row; zero for what does not read, so that it is met
-/// at once.
+/// The number of a message's row; zero for what does not read, so that it is met at once.
 fn number<V>(row: &Result<(RowKey, V), StoreError>) -> Seq {
     row.as_ref().map_or(Seq::MIN, |(key, _)| seq_of(key))
 }
@@ -305,8 +326,8 @@ fn number<V>(row: &Result<(RowKey, V), StoreError>) -> Seq {
 fn seq_of(key: &RowKey) -> Seq {
     match *key {
         RowKey::Message(place) => place.seq,
-        RowKey::Delivery(seq) | RowKey::Timer(_, seq) | RowKey::Member(_, seq) => seq,
-        RowKey::Group(_) | RowKey::Line(_) | RowKey::Dedup(_) => Seq::MIN,
+        RowKey::Timer(_, seq) | RowKey::Member(_, seq) => seq,
+        RowKey::Receive(_) | RowKey::Group(_) | RowKey::Line(_) | RowKey::Dedup(_) => Seq::MIN,
     }
 }
 

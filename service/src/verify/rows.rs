@@ -8,9 +8,9 @@ use crate::keyring::data_key::KeyOwner;
 use crate::model::digest::md5_of_body;
 use crate::model::fifo::GroupHash;
 use crate::model::queue::{Generation, QueueKey, Slot};
-use crate::model::rows::{DedupRow, DeliveryRow, GroupRow, HintRow, MessageRow, RowKey};
+use crate::model::rows::{DedupRow, GroupRow, HintRow, MessageRow, RowKey};
 use crate::model::task::MoveTask;
-use crate::store::codec::{Value, decode};
+use crate::store::codec::{Value, decode, decode_receive};
 use crate::store::keys::{
     KeyRange, StateKey, all_messages_range, parse_row_key, parse_state_key, server_key, slot_of,
     slot_range,
@@ -136,7 +136,7 @@ fn check_row(
         }
         StateKey::Row(generation, row) => {
             match row {
-                RowKey::Delivery(_) => decodes::<DeliveryRow>(value)?,
+                RowKey::Receive(receive) => drop(decode_receive(receive, value)?),
                 RowKey::Timer(..) => decodes::<Option<GroupHash>>(value)?,
                 RowKey::Group(_) => decodes::<GroupRow>(value)?,
                 RowKey::Member(..) => decodes::<()>(value)?,

@@ -11,8 +11,8 @@ use stanchion_service::model::attributes::QueueSettings;
 use stanchion_service::model::fifo::{DedupHash, GroupHash, Seq};
 use stanchion_service::model::message::MessageId;
 use stanchion_service::model::rows::{
-    DedupKey, DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageRow, Place, RowKey,
-    Write,
+    DedupKey, DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageRow, Place,
+    ReceiveId, ReceiveRow, RowKey, Write,
 };
 use stanchion_service::model::time::{Millis, Timestamp};
 
@@ -20,7 +20,7 @@ use stanchion_service::model::time::{Millis, Timestamp};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     pub(crate) messages: BTreeMap<Place, MessageRow>,
-    pub(crate) deliveries: BTreeMap<Seq, DeliveryRow>,
+    pub(crate) receives: BTreeMap<ReceiveId, ReceiveRow>,
     pub(crate) timers: BTreeMap<(Timestamp, Seq), Option<GroupHash>>,
     pub(crate) groups: BTreeMap<GroupHash, GroupRow>,
     pub(crate) members: BTreeSet<(GroupHash, Seq)>,
@@ -33,7 +33,7 @@ impl Rows {
     pub(crate) fn write(&mut self, write: Write) {
         match write {
             Write::Message(place, row) => drop(self.messages.insert(place, row)),
-            Write::Delivery(seq, row) => drop(self.deliveries.insert(seq, row)),
+            Write::Receive(receive, row) => drop(self.receives.insert(receive, row)),
             Write::Timer(due_at, seq, group) => drop(self.timers.insert((due_at, seq), group)),
             Write::Group(group, row) => drop(self.groups.insert(group, row)),
             Write::Member(group, seq) => drop(self.members.insert((group, seq))),
@@ -41,14 +41,36 @@ impl Rows {
             Write::Dedup(key, row) => drop(self.dedup.insert(key, row)),
             Write::Remove(key) => match key {
                 RowKey::Message(place) => drop(self.messages.remove(&place)),
-                RowKey::Delivery(seq) => drop(self.deliveries.remove(&seq)),
+                RowKey::Receive(receive) => drop(self.receives.remove(&receive)),
                 RowKey::Timer(due_at, seq) => drop(self.timers.remove(&(due_at, seq))),
                 RowKey::Group(group) => drop(self.groups.remove(&group)),
                 RowKey::Member(group, seq) => drop(self.members.remove(&(group, seq))),
                 RowKey::Line(place) => drop(self.line.remove(&place)),
                 RowKey::Dedup(key) => drop(self.dedup.remove(&key)),
             },
+            Write::Clear(from, to) => {
+                let place = |seq| Place { lane: Lane::Main, seq };
+                self.messages.retain(|at, _| !(place(from)..place(to)).contains(at));
+            }
         }
+    }
+
+    /// What was received and is not gone; each message once.
+    pub(crate) fn deliveries(&self) -> BTreeMap<Seq, DeliveryRow> {
+        let rows = self.receives.values().flatten().copied();
+        let count = rows.clone().count();
+        let deliveries: BTreeMap<_, _> = rows.collect();
+        assert_eq!(deliveries.len(), count, "a message that was given out last twice");
+        deliveries
+    }
+
+    /// Messages that are not gone: what was received and has no delivery is.
+    pub(crate) fn alive(&self) -> usize {
+        let (fresh, deliveries) = (self.hint.fresh, self.deliveries());
+        let alive = |place: &&Place| {
+            place.lane == Lane::Delayed || fresh <= place.seq || deliveries.contains_key(&place.seq)
+        };
+        self.messages.keys().filter(alive).count()
     }
 
     /// Answers a read as a store would. Of bulky rows it gives `page` at the most, however many
@@ -141,10 +163,10 @@ impl Bench {
     /// What is done after a `kill -9`: the rows are there, the memory is not.
     pub(crate) fn restart(&mut self) {
         self.epoch += 1;
-        let deliveries = self.rows.deliveries.iter().map(|(&seq, &row)| (seq, row)).collect();
+        let receives = self.rows.receives.clone().into_iter().collect();
         let settings = self.queue.settings().clone();
         let first = Seq::first_of_epoch(self.epoch);
-        self.queue = Queue::open(settings, self.rows.hint, deliveries, first, self.now);
+        self.queue = Queue::open(settings, self.rows.hint, receives, first, self.now);
     }
 
     /// Applies one command, after what time asks for; then checks that memory and rows agree.
@@ -164,6 +186,18 @@ impl Bench {
             steps += 1;
             assert!(steps < 100_000, "expiry never ends");
         }
+    }
+
+    /// Removes rows of messages that are gone, as far as one step goes. `false` when there are more.
+    pub(crate) fn clear(&mut self) -> bool {
+        let mut writes = Vec::new();
+        let all = self.queue.clear(&mut writes);
+        for write in writes {
+            self.rows.write(write);
+        }
+        self.rows.hint = self.queue.hint();
+        self.audit();
+        all
     }
 
     fn drive(
@@ -213,16 +247,19 @@ impl Bench {
         let counters = self.queue.counters();
         let rows = &self.rows;
         let total = counters.available + counters.in_flight + counters.delayed;
-        assert_eq!(total, rows.messages.len() as u64, "messages: {counters:?}");
-        assert_eq!(self.queue.held(), rows.deliveries.len(), "deliveries");
-        for (seq, row) in &rows.deliveries {
+        let fifo = self.queue.settings().fifo.is_some();
+        let stored = if fifo { rows.messages.len() } else { rows.alive() };
+        assert_eq!(total, stored as u64, "messages: {counters:?}");
+        let deliveries = rows.deliveries();
+        assert_eq!(self.queue.held(), deliveries.len(), "deliveries");
+        for (seq, row) in &deliveries {
             let place = Place { lane: row.lane, seq: *seq };
             assert!(rows.messages.contains_key(&place), "a delivery without a message: {seq:?}");
         }
         for &(due_at, seq) in rows.timers.keys() {
             let row = &rows.messages[&Place { lane: Lane::Delayed, seq }];
             assert_eq!(row.head.due_at, Some(due_at));
-            assert!(!rows.deliveries.contains_key(&seq), "a timer of a received message");
+            assert!(!deliveries.contains_key(&seq), "a timer of a received message");
         }
         let mut fresh = BTreeMap::<GroupHash, u64>::new();
         for (group, _) in &rows.members {

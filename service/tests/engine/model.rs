@@ -30,6 +30,7 @@ enum Step {
     Transfer { at: prop::sample::Index, count: usize, states: u8 },
     Wait { millis: u32 },
     Restart,
+    Clear,
     ForgetWindow,
 }
 
@@ -50,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(at, count, states)| Step::Transfer { at, count, states }),
         4 => (0..25_000u32).prop_map(|millis| Step::Wait { millis }),
         1 => Just(Step::Restart),
+        1 => Just(Step::Clear),
         1 => Just(Step::ForgetWindow),
     ]
 }
@@ -168,6 +170,7 @@ impl World {
             Step::Transfer { at, count, states } => self.transfer(at, count, states),
             Step::Wait { millis } => self.bench.now = Timestamp(self.now() + u64::from(millis)),
             Step::Restart => self.bench.restart(),
+            Step::Clear => drop(self.bench.clear()),
             Step::ForgetWindow => self.bench.queue.drop_window(),
         }
         self.bench.expire();

@@ -383,3 +383,77 @@ fn a_message_that_comes_back_without_having_been_received_is_received_for_the_fi
         ",
     );
 }
+
+#[test]
+fn rows_of_deleted_messages_go_together() {
+    standard(
+        "
+        0s   send m1 m2 m3 m4
+        0s   receive max=3      -> m1 count=1, m2 count=1, m3 count=1
+        1s   delete m1          -> ok
+        1s   delete m2          -> ok
+        1s   rows               -> 4
+        1s   delete m3          -> ok
+        1s   counts             -> 1 available, 0 in flight, 0 delayed
+        2s   clear
+        2s   rows               -> 1
+        60s  receive max=10     -> m4 count=1
+        ",
+    );
+}
+
+#[test]
+fn a_row_that_is_left_of_a_deleted_message_is_no_message() {
+    standard(
+        "
+        0s   send m1 m2 m3
+        0s   receive max=2      -> m1 count=1, m2 count=1
+        1s   delete m1          -> ok
+        1s   rows               -> 3
+        1s   change m1 10s      -> gone
+        1s   delete m1          -> ok
+        2s   restart
+        2s   counts             -> 1 available, 1 in flight, 0 delayed
+        2s   send-off max=10    -> m3
+        60s  receive max=10     -> m2 count=2
+        61s  restart
+        61s  receive max=10     -> nothing
+        ",
+    );
+}
+
+#[test]
+fn clearing_leaves_what_is_in_flight_and_what_lies_among_it() {
+    standard(
+        "
+        0s   send m1 m2 m3 m4 m5 m6 m7 m8
+        0s   receive max=8      -> m1 count=1, m2 count=1, m3 count=1, m4 count=1, m5 count=1, \
+                                   m6 count=1, m7 count=1, m8 count=1
+        1s   delete m2 m3 m5 m6 m8
+        1s   clear
+        1s   rows               -> 7
+        1s   delete m1          -> ok
+        1s   rows               -> 6
+        1s   restart
+        1s   clear
+        1s   rows               -> 2
+        1s   delete m7          -> ok
+        1s   rows               -> 1
+        60s  receive max=10     -> m4 count=2
+        ",
+    );
+}
+
+#[test]
+fn a_message_that_stays_at_the_head_does_not_keep_the_rows_behind_it() {
+    let sent: Vec<String> = (1..=2_500).map(|number| format!("n{number}")).collect();
+    let mut story = String::from("0s send old\n0s receive -> old count=1\n");
+    for names in sent.chunks(10) {
+        let given: Vec<String> = names.iter().map(|name| format!("{name} count=1")).collect();
+        let (names, given) = (names.join(" "), given.join(", "));
+        story += &format!("0s send {names}\n0s receive max=10 -> {given}\n0s delete {names}\n");
+    }
+    // Two of them lie where another one might still be in flight.
+    story += "1s rows -> 2501\n1s clear\n1s rows -> 3\n60s receive max=10 -> old count=2";
+    standard(&story);
+}

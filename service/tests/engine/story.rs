@@ -8,6 +8,8 @@
 //! 6s   set retention=60s                    (visibility, delay, retention, redrive)
 //! 7s   counts                               -> 1 available, 0 in flight, 0 delayed
 //! 7s   restart                              (as after kill -9)
+//! 7s   clear                                (rows of messages that are gone)
+//! 7s   rows                                 -> 3                        (message rows)
 //! 7s   send-off max=2                       -> m1, m2 | nothing        (what is available)
 //! 7s   departed                             -> m1, m2 | nothing
 //! 7s   accept m1 / restore m1               (a message that departed)
@@ -104,6 +106,11 @@ fn act(
             texts.dedup();
             texts.join(", ")
         }
+        "clear" => {
+            while !bench.clear() {}
+            String::new()
+        }
+        "rows" => bench.rows.messages.len().to_string(),
         "receive" => {
             let receive = Receive {
                 max: option("max").map_or(1, |max| max.parse().expect("max")),

@@ -15,21 +15,25 @@ use stanchion_service::error::Error;
 use stanchion_service::keyring::Keyring;
 use stanchion_service::model::attributes::{QueueSettings, RedrivePolicy};
 use stanchion_service::model::fifo::{DedupHash, GroupHash, Seq};
-use stanchion_service::model::queue::{AccountId, QueueId, QueueKey, QueueName, Region};
-use stanchion_service::model::rows::Lane;
+use stanchion_service::model::queue::{AccountId, QueueId, QueueKey, QueueKind, QueueName, Region};
+use stanchion_service::model::rows::{HintRow, Lane, RowKey};
 use stanchion_service::model::task::TaskId;
 use stanchion_service::model::time::Millis;
 use stanchion_service::shard::at_rest::AtRest;
 use stanchion_service::shard::catalogue::Catalogue;
 use stanchion_service::shard::core::{CoreOptions, ShardCore, Wake};
 use stanchion_service::shard::engine_time::EngineTime;
+use stanchion_service::shard::handle::QueueInfo;
 use stanchion_service::shard::map::ShardMap;
 use stanchion_service::shard::request::{Apply, Patience, Request, TaskRequest};
 use stanchion_service::shard::start::Foundation;
 use stanchion_service::shard::stats::ShardStats;
-use stanchion_service::store::keys::{deliveries_range, messages_range, slot_of};
+use stanchion_service::store::codec::{decode, decode_receive};
+use stanchion_service::store::keys::{
+    KeyRange, deliveries_range, ending_seq, hint_key, messages_range, parse_row_key, slot_of,
+};
 use stanchion_service::store::memory::{Crash, Fault, MemoryStore};
-use stanchion_service::store::{Limit, Store};
+use stanchion_service::store::{Limit, Space, Store, StoreError};
 use stanchion_service::verify::verify;
 
 use crate::auditor::{Auditor, QueueFacts};
@@ -581,21 +585,38 @@ impl World {
                 _ => return,
             };
             let Some(info) = self.catalogue.find(&key) else { continue };
-            let count = |range: stanchion_service::store::keys::KeyRange| {
-                let all = Limit { rows: usize::MAX, bytes: usize::MAX };
-                self.store.scan(&range.from, &range.to, all).map(|page| page.rows.len() as u64)
-            };
-            let lane = |lane| count(messages_range(info.slot, info.generation, lane, Seq::MIN));
-            let deliveries = count(deliveries_range(info.slot, info.generation));
-            let (Ok(main), Ok(delayed), Ok(deliveries)) =
-                (lane(Lane::Main), lane(Lane::Delayed), deliveries)
-            else {
-                return;
-            };
+            let Ok((messages, received)) = self.stored(&info) else { return };
             let sum = counters.available + counters.in_flight + counters.delayed;
-            assert_eq!(sum, main + delayed, "messages in {key}: {counters:?}");
-            assert!(counters.in_flight <= deliveries, "in flight in {key}: {counters:?}");
+            assert_eq!(sum, messages, "messages in {key}: {counters:?}");
+            assert!(counters.in_flight <= received, "in flight in {key}: {counters:?}");
         }
+    }
+
+    /// Messages that are not gone, as rows say it, and how many of them were received.
+    fn stored(&self, info: &QueueInfo) -> Result<(u64, u64), StoreError> {
+        let (slot, generation) = (info.slot, info.generation);
+        let scan = |range: KeyRange| {
+            let all = Limit { rows: usize::MAX, bytes: usize::MAX };
+            self.store.scan(&range.from, &range.to, all).map(|page| page.rows)
+        };
+        let hint = self.store.get(&hint_key(slot, generation))?.map(decode::<HintRow>);
+        let hint = hint.transpose()?.unwrap_or_default();
+        let mut received = BTreeSet::new();
+        for (key, value) in scan(deliveries_range(slot, generation))? {
+            let (_, _, RowKey::Receive(receive)) = parse_row_key(Space::State, &key)? else {
+                panic!("a row among receives is none")
+            };
+            received.extend(decode_receive(receive, value)?.into_iter().map(|(seq, _)| seq));
+        }
+        let mut messages = 0;
+        for lane in [Lane::Main, Lane::Delayed] {
+            for (key, _) in scan(messages_range(slot, generation, lane, Seq::MIN))? {
+                let seq = ending_seq(&key)?;
+                let whole = info.kind() == QueueKind::Fifo || lane == Lane::Delayed;
+                messages += u64::from(whole || hint.fresh <= seq || received.contains(&seq));
+            }
+        }
+        Ok((messages, received.len() as u64))
     }
 }
 

@@ -21,12 +21,12 @@ use stanchion_service::model::queue::{
 };
 use stanchion_service::model::rows::{
     DedupBucket, DedupKey, DedupRow, DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead,
-    MessageRow, Moved, Place, RowKey, Write,
+    MessageRow, Moved, Place, ReceiveId, ReceiveRow, RowKey, Write,
 };
 use stanchion_service::model::task::{MoveTask, TaskFailure, TaskId, TaskStatus};
 use stanchion_service::model::time::{Millis, Timestamp};
 use stanchion_service::model::user::{Owner, PolicyName, UserKey, UserName};
-use stanchion_service::store::codec::{Value, decode, encode, encode_write};
+use stanchion_service::store::codec::{Value, decode, decode_receive, encode, encode_write};
 use stanchion_service::store::keys::{self, KeyRange, OutboxKey, TaskKey};
 use stanchion_service::store::payload::{decode_payload, encode_payload, sealed, unsealed};
 use stanchion_service::store::values::{
@@ -113,6 +113,14 @@ prop_compose! {
     }
 }
 
+fn receives() -> impl Strategy<Value = ReceiveRow> {
+    vec((seqs(), deliveries()), 0..12)
+}
+
+fn receive_ids() -> impl Strategy<Value = ReceiveId> {
+    any::<u64>().prop_map(ReceiveId)
+}
+
 fn group_rows() -> impl Strategy<Value = GroupRow> {
     (any::<u64>(), option::of(line_places())).prop_map(|(fresh, place)| GroupRow { fresh, place })
 }
@@ -128,6 +136,7 @@ fn dedup_rows() -> impl Strategy<Value = DedupRow> {
 prop_compose! {
     fn hints()(
         numbers: [u64; 9],
+        held in option::of(any::<u64>()),
         timers in [timestamps(), timestamps()],
         line_from in line_places(),
         fair_from in option::of(seqs()),
@@ -138,6 +147,8 @@ prop_compose! {
         HintRow {
             next_seq: Seq(next),
             fresh: Seq(fresh),
+            cleared: Seq(line),
+            held,
             low: Seq(low),
             fresh_count,
             due_count,
@@ -163,7 +174,7 @@ prop_compose! {
 fn row_keys() -> impl Strategy<Value = RowKey> {
     prop_oneof![
         places().prop_map(RowKey::Message),
-        seqs().prop_map(RowKey::Delivery),
+        receive_ids().prop_map(RowKey::Receive),
         (timestamps(), seqs()).prop_map(|(due, seq)| RowKey::Timer(due, seq)),
         groups().prop_map(RowKey::Group),
         (groups(), seqs()).prop_map(|(group, seq)| RowKey::Member(group, seq)),
@@ -334,6 +345,7 @@ proptest! {
     fn every_value_comes_back(
         message in messages(),
         delivery in deliveries(),
+        receive in receives(),
         timer in option::of(groups()),
         group in group_rows(),
         line in groups(),
@@ -351,6 +363,7 @@ proptest! {
         let [turn, synced_up_to, at] = numbers;
         round_trip(message)?;
         round_trip(delivery)?;
+        round_trip(receive)?;
         round_trip(timer)?;
         round_trip(group)?;
         round_trip(())?;
@@ -403,7 +416,7 @@ proptest! {
     fn no_bytes_make_decoding_panic(bytes in vec(any::<u8>(), 0..200), version in 0u8..3) {
         let bytes: Bytes = [vec![version], bytes].concat().into();
         let _ = decode::<MessageRow>(bytes.clone());
-        let _ = decode::<DeliveryRow>(bytes.clone());
+        let _ = decode_receive(ReceiveId(0), bytes.clone());
         let _ = decode::<HintRow>(bytes.clone());
         let _ = decode::<QueueRow>(bytes.clone());
         let _ = decode::<OutboxRow>(bytes.clone());
@@ -452,7 +465,7 @@ proptest! {
                 let range = keys::messages_range(slot, generation, place.lane, from);
                 prop_assert_eq!(holds(&range, &key), from <= place.seq);
             }
-            RowKey::Delivery(_) => {
+            RowKey::Receive(_) => {
                 prop_assert!(holds(&keys::deliveries_range(slot, generation), &key));
             }
             RowKey::Timer(at, seq) => {
@@ -594,7 +607,7 @@ fn samples() -> Vec<(&'static str, Write)> {
     let line = LinePlace { seq: seq(), round: 2 };
     vec![
         ("message", Write::Message(Place { lane: Lane::Delayed, seq: seq() }, message)),
-        ("delivery", Write::Delivery(seq(), delivery())),
+        ("receive", Write::Receive(ReceiveId(seq().0), receive())),
         ("timer", Write::Timer(due, seq(), Some(group))),
         ("timer without group", Write::Timer(due, seq(), None)),
         ("group", Write::Group(group, GroupRow { fresh: 9, place: Some(line) })),
@@ -618,6 +631,11 @@ fn moved() -> Moved {
         reason: "maxReceiveCount 3 exceeded".to_owned(),
         redrives: 0,
     }
+}
+
+fn receive() -> ReceiveRow {
+    let plain = DeliveryRow { group: None, attempt: None, lane: Lane::Delayed, ..delivery() };
+    vec![(seq(), delivery()), (seq().next(), plain)]
 }
 
 fn delivery() -> DeliveryRow {
@@ -657,6 +675,8 @@ fn golden() -> String {
     let hint = HintRow {
         next_seq: Seq(1),
         fresh: Seq(2),
+        cleared: Seq(17),
+        held: Some(18),
         low: Seq(3),
         fresh_count: 4,
         due_count: 5,
@@ -736,6 +756,26 @@ fn golden() -> String {
     };
     line("access key", keys::access_key_key("AKIAIOSFODNN7EXAMPLE"), encode(&access_key));
     lines
+}
+
+/// Rows that the first format wrote otherwise.
+#[test]
+fn rows_of_the_first_format_are_read() {
+    // Under the number of its message, with the delivery of that message alone.
+    let row = "0103000000018bcfe5ddab0000018bcfe5687b000000020000018bcfe568640123456789abcdef0000018b\
+        cfe568010000000000000000000000000000000500000000000000060a";
+    let found = decode_receive(ReceiveId(seq().0), from_hex(row)).unwrap();
+    assert_eq!(found, vec![(seq(), delivery())]);
+    // Where messages took their rows with them, and what was received was not counted.
+    let row: String = (1..=16).map(|number| format!("{number:016x}")).collect();
+    let found: HintRow = decode(from_hex(&format!("0103{row}"))).unwrap();
+    assert_eq!((found.fresh, found.cleared), (Seq(2), Seq(2)));
+    assert_eq!((found.held, found.fair_from), (None, Some(Seq(16))));
+}
+
+fn from_hex(text: &str) -> Bytes {
+    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+    (0..text.len()).step_by(2).map(byte).collect::<Vec<_>>().into()
 }
 
 /// What is on people's disks. A difference means that their data no longer read: give the kind a

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use stanchion_service::model::time::{Millis, Timestamp};
 use stanchion_service::store::checkpoints::{CheckpointError, CheckpointName, Checkpoints};
 use stanchion_service::store::codec::{decode, encode};
-use stanchion_service::store::format::OpenError;
+use stanchion_service::store::format::{FORMAT, OpenError};
 use stanchion_service::store::keys::server_key;
 use stanchion_service::store::rocks::{RocksOptions, RocksStore, RocksView, restore};
 use stanchion_service::store::values::ServerRow;
@@ -181,7 +181,8 @@ fn a_folder_that_is_no_checkpoint_is_not_restored() {
     let error = restore(&made.dir.path().join("data"), &made.target(), &options, 0).unwrap_err();
     assert!(matches!(error, OpenError::NotACheckpoint(_)), "{error}");
     let note = made.checkpoint().join("CHECKPOINT");
-    let newer = fs::read_to_string(&note).unwrap().replace("\"format\": 1", "\"format\": 9");
+    let ours = format!("\"format\": {FORMAT}");
+    let newer = fs::read_to_string(&note).unwrap().replace(&ours, "\"format\": 9");
     fs::write(&note, newer).unwrap();
     let error = made.restore().unwrap_err();
     assert!(matches!(error, OpenError::NewerFormat { found: 9, .. }), "{error}");

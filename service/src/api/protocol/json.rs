@@ -1,18 +1,17 @@
 //! AWS JSON 1.0. Source: facts sheet, 1.1 to 1.3.
 
 mod objects;
+mod writer;
 
 use memchr::{memchr, memchr2};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::objects::Objects;
+use self::writer::Writer;
 use crate::api::error_table;
 use crate::error::Error;
 use crate::limits::INPUT_VALUES_MAX;
-
-/// What an answer without bodies of messages fits into.
-const BODY_BYTES: usize = 1024;
 
 /// Of requests (as a prefix) and answers.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
@@ -69,11 +68,18 @@ fn after_text(mut rest: &[u8]) -> &[u8] {
     &[]
 }
 
-/// The body of an answer; empty for an action without output.
-pub fn encode<Output: Serialize>(output: &Output) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::with_capacity(BODY_BYTES);
-    serde_json::to_writer(&mut body, output)
-        .map_err(|error| Error::Internal(format!("encoding an answer: {error}").into()))?;
+/// The body of an answer, with about so many bytes of text if it is mostly that; empty for an action
+/// without output.
+pub fn encode<Output: Serialize>(
+    output: &Output,
+    text_bytes: Option<usize>,
+) -> Result<Vec<u8>, Error> {
+    let body = match text_bytes {
+        Some(bytes) => Writer::write(output, bytes),
+        None => serde_json::to_vec(output),
+    };
+    let body =
+        body.map_err(|error| Error::Internal(format!("encoding an answer: {error}").into()))?;
     // Outputs are structs, which are objects; only the unit type is `null`.
     Ok(if body == b"null" { Vec::new() } else { body })
 }
@@ -222,8 +228,8 @@ mod tests {
 
     #[test]
     fn an_action_without_output_has_an_empty_body() {
-        assert_eq!(encode(&()), Ok(Vec::new()));
-        assert_eq!(encode(&BTreeMap::<String, String>::new()), Ok(b"{}".to_vec()));
+        assert_eq!(encode(&(), None), Ok(Vec::new()));
+        assert_eq!(encode(&BTreeMap::<String, String>::new(), None), Ok(b"{}".to_vec()));
     }
 
     #[test]

@@ -53,15 +53,16 @@ impl Protocol {
         }
     }
 
-    /// The body of the answer to an action.
+    /// The body of the answer to an action, with about so many bytes of text if it is mostly that.
     pub fn encode<Output: Serialize>(
         self,
         output: &Output,
+        text_bytes: Option<usize>,
         action: &str,
         request_id: &str,
     ) -> Result<Vec<u8>, Error> {
         match self {
-            Protocol::Json => json::encode(output),
+            Protocol::Json => json::encode(output, text_bytes),
             Protocol::Query => query::answer::xml(Dialect::Sqs, output, action, request_id),
             Protocol::QueryOfSts => query::answer::xml(Dialect::Sts, output, action, request_id),
             Protocol::QueryInJson => query::answer::json(output, action, request_id),

@@ -62,10 +62,18 @@ pub struct MessageOutput {
     message_attributes: BTreeMap<String, AttributeInput>,
 }
 
+/// About what an answer holds beside a body: ids, a handle, digests, a few attributes.
+const AROUND_BODY_BYTES: usize = 512;
+
 impl Action for ReceiveMessage {
     const NAME: &'static str = "ReceiveMessage";
     const PERMISSION: Permission = Permission::sqs("ReceiveMessage");
     type Output = ReceiveOutput;
+
+    fn text_bytes(output: &ReceiveOutput) -> Option<usize> {
+        let bytes = |message: &MessageOutput| message.body.len() + AROUND_BODY_BYTES;
+        Some(AROUND_BODY_BYTES + output.messages.iter().map(bytes).sum::<usize>())
+    }
 
     async fn run(self, call: &Call<'_>) -> Result<ReceiveOutput, Error> {
         let queue = call.queue_with_key(self.queue_url.as_deref())?;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, SnapshotWithThreadMode};
 
 use super::options::{RocksOptions, open_db_read_only};
@@ -23,6 +23,10 @@ const GALLOP_STEPS_MAX: usize = 64;
 
 /// What a scan of messages reads from a table at once.
 const READ_AHEAD_BYTES: usize = 256 << 10;
+
+/// Values that were read together share memory up to so much: who holds on to one holds on to the
+/// others.
+const PART_BYTES: usize = 16 << 10;
 
 /// What to read.
 pub(super) enum View<'a> {
@@ -115,6 +119,7 @@ impl View<'_> {
         }
         let mut iterator = self.iterator(space, options);
         let mut page = Page::default();
+        let mut part = BytesMut::new();
         let mut bytes = 0;
         iterator.seek(from);
         while let Some((key, value)) = iterator.item() {
@@ -123,7 +128,7 @@ impl View<'_> {
                 break;
             }
             bytes += value.len();
-            page.rows.push((key.to_vec(), Bytes::copy_from_slice(value)));
+            page.rows.push((key.to_vec(), copy_into(&mut part, value)));
             iterator.next();
         }
         match iterator.status() {
@@ -132,6 +137,18 @@ impl View<'_> {
             Err(error) => Err(store_error(error)),
         }
     }
+}
+
+/// Copies a value behind others, so that few of them take memory of their own.
+fn copy_into(part: &mut BytesMut, value: &[u8]) -> Bytes {
+    if part.capacity() < value.len() {
+        if PART_BYTES / 2 < value.len() {
+            return Bytes::copy_from_slice(value);
+        }
+        *part = BytesMut::with_capacity(PART_BYTES);
+    }
+    part.extend_from_slice(value);
+    part.split().freeze()
 }
 
 impl Snapshot for View<'_> {
@@ -197,7 +214,9 @@ fn hold(dir: &Path) -> Result<Option<File>, OpenError> {
         None if dir.join(RESTORE_DRAFT).exists() => {
             return Err(OpenError::RestoreUnfinished(dir.to_owned()));
         }
-        None if !check_format(dir)? => return Err(OpenError::NotADataFolder(dir.to_owned())),
+        None if check_format(dir)?.is_none() => {
+            return Err(OpenError::NotADataFolder(dir.to_owned()));
+        }
         None => {}
     }
     let path = dir.join("lock");
