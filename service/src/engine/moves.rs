@@ -5,7 +5,7 @@ use crate::engine::line::Ledger;
 use crate::engine::queue::{Queue, done, sync};
 use crate::engine::reader::Reader;
 use crate::model::fifo::GroupHash;
-use crate::model::rows::{DeliveryRow, MessageHead, MessageRow, Moved, Place, Write};
+use crate::model::rows::{DeliveryRow, Lane, MessageHead, MessageRow, Moved, Place, Write};
 use crate::model::time::Timestamp;
 
 impl Queue {
@@ -72,7 +72,13 @@ impl Queue {
     /// Takes back a message whose target is gone: where it was, available, its counts kept.
     pub(super) fn restore(&mut self, departure: &mut Departure, context: &mut Context<'_>) -> Step {
         let now = context.now;
-        let place = departure.place;
+        let seq = departure.place.seq;
+        let place = match self.is_fifo() {
+            true => departure.place,
+            // Not into the main lane: what lies before its first message that is alive may be dropped
+            // at any time.
+            false => Place { lane: Lane::Delayed, seq },
+        };
         let mut reader = Reader::new(context.loaded);
         let mut ledger = Ledger::default();
         let group = departure.delivery.group.filter(|_| self.is_fifo());
@@ -82,7 +88,8 @@ impl Queue {
         if !reader.is_complete() {
             return Step::More(reader.missing());
         }
-        let delivery = DeliveryRow { visible_at: now, attempt: None, ..departure.delivery };
+        let delivery =
+            DeliveryRow { lane: place.lane, visible_at: now, attempt: None, ..departure.delivery };
         self.deliveries.put(place.seq, delivery, now);
         self.sweep.added(delivery.retained_from.plus(self.settings.retention()));
         context.effects.writes.push(Write::Message(place, departure.message.clone()));

@@ -5,7 +5,7 @@
 use crate::engine::command::Effects;
 use crate::engine::queue::{Queue, STEP_ROWS_MAX};
 use crate::model::fifo::Seq;
-use crate::model::rows::{Lane, Place, RowKey, Write};
+use crate::model::rows::{DeliveryRow, Lane, Place, RowKey, Write};
 
 /// Neighbours from this many on are cleared as a range; fewer one by one. A range costs every later
 /// read a little, until it is compacted.
@@ -24,6 +24,12 @@ impl Queue {
         }
     }
 
+    /// Standard: before this number no message of the main lane is alive, or ever will be.
+    pub fn first_alive(&self) -> Seq {
+        let received = self.deliveries.iter().find(is_main).map(|(seq, _)| seq);
+        received.unwrap_or(Seq::MAX).min(self.window.fresh())
+    }
+
     /// Removes rows of messages that are gone: a bounded number. `false` when there are more. Leaves
     /// the last alone, among which most may still be in flight: they will be gone together.
     pub fn clear(&mut self, writes: &mut Vec<Write>) -> bool {
@@ -32,8 +38,8 @@ impl Queue {
         if self.is_fifo() || end <= self.cleared {
             return true;
         }
-        let alive = self.deliveries.range(self.cleared).map(|(seq, _)| seq);
-        let mut alive = alive.take_while(|seq| *seq < end);
+        let alive = self.deliveries.range(self.cleared).take_while(|(seq, _)| *seq < end);
+        let mut alive = alive.filter(is_main).map(|(seq, _)| seq);
         while self.cleared < end && writes.len() < STEP_ROWS_MAX {
             let next = alive.next();
             let (from, to) = (self.cleared, next.unwrap_or(end));
@@ -48,4 +54,8 @@ impl Queue {
         }
         self.cleared == end
     }
+}
+
+fn is_main((_, row): &(Seq, &DeliveryRow)) -> bool {
+    row.lane == Lane::Main
 }

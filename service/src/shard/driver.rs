@@ -105,16 +105,33 @@ pub(super) fn spawn_compactor(
     stopping: Arc<AtomicBool>,
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("compactor".into()).spawn(move || {
-        for range in compactions.into_iter().flatten() {
-            if stopping.load(Ordering::Acquire) {
-                return;
-            }
-            if let Err(error) = store.compact(&range.from, &range.to) {
+        for compaction in compactions {
+            if let Err(error) = compact(&*store, &compaction, &stopping) {
                 // A hint nobody depends on; if the disk is in trouble, a commit will tell.
                 tracing::warn!(%error, "could not give space back to the disk");
             }
         }
     })
+}
+
+fn compact(
+    store: &dyn Store,
+    compaction: &Compaction,
+    stopping: &AtomicBool,
+) -> Result<(), StoreError> {
+    if !compaction.dead.is_empty() && !stopping.load(Ordering::Acquire) {
+        store.sync()?;
+    }
+    for range in &compaction.dead {
+        store.drop_dead(&range.from, &range.to)?;
+    }
+    for range in compaction.dead.iter().chain(&compaction.mixed) {
+        if stopping.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        store.compact(&range.from, &range.to)?;
+    }
+    Ok(())
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> &str {

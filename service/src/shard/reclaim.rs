@@ -51,7 +51,13 @@ const REMOVED_BUSY: u64 = 1_000_000;
 const IDLE_AFTER: Duration = Duration::from_secs(10);
 
 /// Ranges of keys whose space is to be given back, off the shard's thread.
-pub type Compaction = Vec<KeyRange>;
+#[derive(Debug, Default)]
+pub struct Compaction {
+    /// Nothing in them is of use to anybody, as a commit before says: it has to be on the disk first.
+    pub dead: Vec<KeyRange>,
+    /// Much in them was removed.
+    pub mixed: Vec<KeyRange>,
+}
 
 /// What there is to reclaim.
 #[derive(Default)]
@@ -227,7 +233,7 @@ impl ShardCore {
                     |range: &KeyRange| Op::DeleteRange(range.from.clone(), range.to.clone());
                 ops.extend(ranges.iter().map(delete));
                 ops.push(Op::Delete(dead_key(slot, generation)));
-                self.reclaim.compactions.push_back(ranges);
+                self.reclaim.compactions.push_back(Compaction { dead: ranges, mixed: Vec::new() });
             }
         }
         let now = self.now();
@@ -291,23 +297,24 @@ impl ShardCore {
 fn below_the_living(hosted: &Hosted) -> Compaction {
     let (slot, generation) = (hosted.info.slot, hosted.info.generation);
     let counters = hosted.queue.counters();
-    if counters.available + counters.in_flight + counters.delayed <= hosted.uncompacted.messages {
-        return generation_ranges(slot, generation);
-    }
     let hint = hosted.queue.hint();
     let below = |lane, end| KeyRange {
         from: messages_range(slot, generation, lane, Seq::MIN).from,
         to: messages_range(slot, generation, lane, end).from,
     };
-    let mut ranges = vec![deliveries_range(slot, generation)];
+    let (mut dead, mut mixed) = (Vec::new(), vec![deliveries_range(slot, generation)]);
     match hosted.info.kind() {
-        QueueKind::Fifo => ranges.push(below(Lane::Main, hint.low)),
+        QueueKind::Fifo => mixed.push(below(Lane::Main, hint.low)),
         QueueKind::Standard => {
-            ranges.push(below(Lane::Main, hint.cleared));
-            ranges.push(below(Lane::Delayed, hint.low));
+            dead.push(below(Lane::Main, hosted.queue.first_alive()));
+            mixed.push(below(Lane::Main, hint.cleared));
+            mixed.push(below(Lane::Delayed, hint.low));
             let start = (Timestamp::default(), Seq::MIN);
-            ranges.push(timers_range(slot, generation, start, hint.timers_from));
+            mixed.push(timers_range(slot, generation, start, hint.timers_from));
         }
     }
-    ranges
+    if counters.available + counters.in_flight + counters.delayed <= hosted.uncompacted.messages {
+        mixed = generation_ranges(slot, generation);
+    }
+    Compaction { dead, mixed }
 }

@@ -207,6 +207,15 @@ impl Store for MemoryStore {
         Err(StoreError::Io("a store in memory has no files to copy".to_owned()))
     }
 
+    fn drop_dead(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
+        let mut disk = self.open()?;
+        let all = Limit { rows: usize::MAX, bytes: usize::MAX };
+        for (bytes, _) in disk.rows.scan(from, to, all).rows {
+            disk.rows.of_mut(from.space).remove(&bytes);
+        }
+        Ok(())
+    }
+
     fn compact(&self, _: &Key, _: &Key) -> Result<(), StoreError> {
         Ok(())
     }

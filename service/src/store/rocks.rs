@@ -193,6 +193,24 @@ impl Store for RocksStore {
         checkpoint.create_checkpoint(to).map_err(store_error)
     }
 
+    fn drop_dead(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
+        // RocksDB drops tables that lie in the range as a whole, and counts its last key in: this one
+        // is behind every row that is meant, and before `to`.
+        let mut last = to.bytes.clone();
+        while let Some(byte) = last.pop() {
+            if let Some(less) = byte.checked_sub(1) {
+                last.push(less);
+                break;
+            }
+        }
+        if last.is_empty() {
+            return Ok(());
+        }
+        last.extend([u8::MAX; 64]);
+        let family = family(&self.db, from.space);
+        self.db.delete_file_in_range_cf(family, &from.bytes, &last).map_err(store_error)
+    }
+
     fn compact(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
         let mut options = CompactOptions::default();
         // Let RocksDB's own compactions go on meanwhile.

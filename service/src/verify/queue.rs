@@ -138,7 +138,11 @@ impl<'a> Check<'a> {
             let message = lanes[usize::from(!main_first)].next().transpose()?;
             let Some((RowKey::Message(place), row)) = message else { break };
             self.report.counts.rows += 1;
-            let delivery = deliveries.remove(&place.seq);
+            let own = |delivery: &&DeliveryRow| delivery.lane == place.lane;
+            let delivery = match deliveries.get(&place.seq).filter(own) {
+                Some(_) => deliveries.remove(&place.seq),
+                None => None,
+            };
             if delivery.is_none() && self.may_remain(place) {
                 continue;
             }
@@ -183,8 +187,8 @@ impl<'a> Check<'a> {
         }
         match delivery {
             Some(delivery) => {
-                let copied = (place.lane, row.head.group, row.head.retained_from);
-                if copied != (delivery.lane, delivery.group, delivery.retained_from) {
+                let copied = (row.head.group, row.head.retained_from);
+                if copied != (delivery.group, delivery.retained_from) {
                     self.fault(|| format!("{place:?} and its delivery differ"));
                 }
                 Ok(())

@@ -68,7 +68,8 @@ impl Rows {
     pub(crate) fn alive(&self) -> usize {
         let (fresh, deliveries) = (self.hint.fresh, self.deliveries());
         let alive = |place: &&Place| {
-            place.lane == Lane::Delayed || fresh <= place.seq || deliveries.contains_key(&place.seq)
+            let received = deliveries.get(&place.seq).is_some_and(|row| row.lane == place.lane);
+            place.lane == Lane::Delayed || fresh <= place.seq || received
         };
         self.messages.keys().filter(alive).count()
     }

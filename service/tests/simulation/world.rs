@@ -1,6 +1,6 @@
 //! The process and its surroundings: cores on one store, mailboxes, clients, a clock, disasters.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -25,6 +25,7 @@ use stanchion_service::shard::core::{CoreOptions, ShardCore, Wake};
 use stanchion_service::shard::engine_time::EngineTime;
 use stanchion_service::shard::handle::QueueInfo;
 use stanchion_service::shard::map::ShardMap;
+use stanchion_service::shard::reclaim::Compaction;
 use stanchion_service::shard::request::{Apply, Patience, Request, TaskRequest};
 use stanchion_service::shard::start::Foundation;
 use stanchion_service::shard::stats::ShardStats;
@@ -546,8 +547,19 @@ impl World {
                 self.mailboxes[target].push_back(Request::Arrivals(keys));
             }
         }
-        while self.cores[shard].take_compaction().is_some() {}
+        while let Some(compaction) = self.cores[shard].take_compaction() {
+            self.give_back(&compaction);
+        }
         self.read_answers();
+    }
+
+    /// What the compactor does.
+    fn give_back(&mut self, compaction: &Compaction) {
+        if self.store.sync().is_ok() {
+            for range in &compaction.dead {
+                self.store.drop_dead(&range.from, &range.to).expect("a store that syncs drops");
+            }
+        }
     }
 
     /// Lets every shard work until nothing is left to do at this moment.
@@ -601,19 +613,20 @@ impl World {
         };
         let hint = self.store.get(&hint_key(slot, generation))?.map(decode::<HintRow>);
         let hint = hint.transpose()?.unwrap_or_default();
-        let mut received = BTreeSet::new();
+        let mut received = BTreeMap::new();
         for (key, value) in scan(deliveries_range(slot, generation))? {
             let (_, _, RowKey::Receive(receive)) = parse_row_key(Space::State, &key)? else {
                 panic!("a row among receives is none")
             };
-            received.extend(decode_receive(receive, value)?.into_iter().map(|(seq, _)| seq));
+            received.extend(decode_receive(receive, value)?);
         }
         let mut messages = 0;
         for lane in [Lane::Main, Lane::Delayed] {
             for (key, _) in scan(messages_range(slot, generation, lane, Seq::MIN))? {
                 let seq = ending_seq(&key)?;
                 let whole = info.kind() == QueueKind::Fifo || lane == Lane::Delayed;
-                messages += u64::from(whole || hint.fresh <= seq || received.contains(&seq));
+                let received = received.get(&seq).is_some_and(|row| row.lane == lane);
+                messages += u64::from(whole || hint.fresh <= seq || received);
             }
         }
         Ok((messages, received.len() as u64))

@@ -218,6 +218,31 @@ fn compaction_gives_the_space_of_deleted_rows_back() {
 }
 
 #[test]
+fn dead_rows_are_dropped_by_the_table_and_no_other_row_with_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir);
+    let key = |n: u32| Key { space: Space::Messages, bytes: n.to_be_bytes().to_vec() };
+    let left = || {
+        let all = Limit { rows: usize::MAX, bytes: usize::MAX };
+        store.scan(&key(0), &key(u32::MAX), all).unwrap().rows.len()
+    };
+    // Two tables, below the first level.
+    for rows in [0..256, 256..512] {
+        commit(&store, rows.clone().map(|n| Op::Put(key(n), Bytes::from_static(b"row"))).collect());
+        store.flush().unwrap();
+        store.compact(&key(rows.start), &key(rows.end)).unwrap();
+    }
+    store.drop_dead(&key(0), &key(255)).unwrap();
+    assert_eq!(left(), 512, "the last row of the first table is none of these");
+    store.drop_dead(&key(1), &key(256)).unwrap();
+    assert_eq!(left(), 512, "nor is its first one");
+    store.drop_dead(&key(0), &key(256)).unwrap();
+    assert_eq!(left(), 256);
+    store.drop_dead(&key(0), &key(512)).unwrap();
+    assert_eq!(left(), 0);
+}
+
+#[test]
 fn a_second_server_on_the_folder_is_told_so() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(&dir);
