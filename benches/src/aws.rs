@@ -230,6 +230,8 @@ pub fn has_failed_entries(reply: &[u8]) -> bool {
 pub struct DeleteBatch {
     head: Vec<u8>,
     opening: Vec<u8>,
+    /// What stands before the handle of each entry.
+    before: Vec<Vec<u8>>,
     body: Vec<u8>,
     bytes: Vec<u8>,
 }
@@ -239,7 +241,12 @@ impl DeleteBatch {
     pub fn new(address: SocketAddr, queue_url: &str) -> DeleteBatch {
         let opening = format!(r#"{{"QueueUrl":"{queue_url}","Entries":["#).into_bytes();
         let head = head(address, "DeleteMessageBatch");
-        DeleteBatch { head, opening, body: Vec::new(), bytes: Vec::new() }
+        let before = |entry| {
+            let comma = if entry == 0 { "" } else { "," };
+            format!(r#"{comma}{{"Id":"{entry}","ReceiptHandle":""#).into_bytes()
+        };
+        let before = (0..BATCH).map(before).collect();
+        DeleteBatch { head, opening, before, body: Vec::new(), bytes: Vec::new() }
     }
 
     /// The DeleteMessageBatch for every message in a ReceiveMessage reply, and how many these are;
@@ -248,9 +255,8 @@ impl DeleteBatch {
         self.body.clear();
         self.body.extend_from_slice(&self.opening);
         let mut entries = 0;
-        for handle in receipt_handles(reply) {
-            let comma = if entries == 0 { "" } else { "," };
-            let _ = write!(self.body, r#"{comma}{{"Id":"{entries}","ReceiptHandle":""#);
+        for (before, handle) in self.before.iter().zip(receipt_handles(reply)) {
+            self.body.extend_from_slice(before);
             self.body.extend_from_slice(handle);
             self.body.extend_from_slice(br#""}"#);
             entries += 1;

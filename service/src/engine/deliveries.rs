@@ -88,9 +88,15 @@ impl Deliveries {
         self.changed.sort_unstable();
         self.changed.dedup();
         for receive in self.changed.drain(..) {
-            writes.push(match self.receives.get(&receive) {
+            writes.push(match self.receives.get_mut(&receive) {
                 None => Write::Remove(RowKey::Receive(receive)),
-                Some(row) => Write::Receive(receive, row.clone()),
+                Some(row) => {
+                    // Many receives of which one message is left must not cost what all had.
+                    if 2 * row.len() <= row.capacity() {
+                        row.shrink_to_fit();
+                    }
+                    Write::Receive(receive, row.clone())
+                }
             });
         }
         if self.receives.contains_key(&self.receive) {

@@ -285,16 +285,16 @@ impl ShardCore {
             if !idle && hosted.uncompacted.size() < REMOVED_BUSY {
                 return true;
             }
-            compactions.push_back(below_the_living(hosted));
+            compactions.push_back(removed_rows(hosted, idle));
             hosted.uncompacted = Churn::default();
             false
         });
     }
 }
 
-/// Where a queue's removed rows lie: all of it when that is mostly what there is, else what is
-/// below its cursors.
-fn below_the_living(hosted: &Hosted) -> Compaction {
+/// Where a queue's removed rows lie: below its cursors, and anywhere in an idle queue that has few
+/// others.
+fn removed_rows(hosted: &Hosted, idle: bool) -> Compaction {
     let (slot, generation) = (hosted.info.slot, hosted.info.generation);
     let counters = hosted.queue.counters();
     let hint = hosted.queue.hint();
@@ -313,7 +313,8 @@ fn below_the_living(hosted: &Hosted) -> Compaction {
             mixed.push(timers_range(slot, generation, start, hint.timers_from));
         }
     }
-    if counters.available + counters.in_flight + counters.delayed <= hosted.uncompacted.messages {
+    let messages = counters.available + counters.in_flight + counters.delayed;
+    if idle && messages <= hosted.uncompacted.messages {
         mixed = generation_ranges(slot, generation);
     }
     Compaction { dead, mixed }

@@ -12,7 +12,8 @@ use crate::model::rows::{Lane, MessageRow, Place, RowKey, Write};
 use crate::model::time::Timestamp;
 use crate::store::codec::{decode, decode_receive, encode_write};
 use crate::store::keys::{
-    KeyRange, line_range, members_range, messages_range, parse_row_key, row_key, timers_range,
+    KeyRange, ending_seq, line_range, members_range, messages_range, parse_row_key, row_key,
+    timers_range,
 };
 use crate::store::{Key, Limit, Op, Space, Store, StoreError};
 
@@ -112,8 +113,7 @@ impl TurnRows {
         Ok(match need {
             Need::Messages { lane, from, rows } => {
                 let range = messages_range(slot, generation, lane, from);
-                let (writes, more) = self.scan(store, range, rows)?;
-                let found: Vec<_> = writes.into_iter().filter_map(message).collect();
+                let (found, more) = self.messages(store, range, rows)?;
                 // A page that says there is more is never empty.
                 let next = found.last().filter(|_| more).map(|(seq, _)| seq.next());
                 Answer::Messages(found, next)
@@ -154,6 +154,32 @@ impl TurnRows {
                 unreachable!("single rows are answered above")
             }
         })
+    }
+
+    /// Messages of a range in order, and whether there may be more behind the last one. Empty only
+    /// when the range is.
+    fn messages(
+        &self,
+        store: &dyn Store,
+        range: KeyRange,
+        rows: usize,
+    ) -> Result<(Vec<(Seq, MessageRow)>, bool), StoreError> {
+        if self.index.range(&range.from..&range.to).next().is_some() {
+            let (writes, more) = self.scan(store, range, rows)?;
+            return Ok((writes.into_iter().filter_map(message).collect(), more));
+        }
+        // Mostly there is nothing but what the store has.
+        let KeyRange { mut from, to } = range;
+        loop {
+            let page = store.scan(&from, &to, Limit { rows, bytes: SCAN_BYTES_MAX })?;
+            if let (true, Some(next)) = (page.rows.is_empty(), &page.next) {
+                from.bytes.clone_from(next);
+                continue;
+            }
+            let row = |(key, value): (Vec<u8>, Bytes)| Ok((ending_seq(&key)?, decode(value)?));
+            let rows = page.rows.into_iter().map(row).collect::<Result<_, StoreError>>()?;
+            return Ok((rows, page.next.is_some()));
+        }
     }
 
     /// Due messages by their timers, and whether there may be more behind the last one. Empty only

@@ -96,11 +96,16 @@ impl Reader {
     /// Two bytes of length, then UTF-8.
     pub fn text(&mut self) -> Result<String, StoreError> {
         let length = self.u16()?;
-        let bytes = self.take(length.into())?;
-        match std::str::from_utf8(&bytes) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(error) => Err(self.corrupt(format_args!("{error}"))),
-        }
+        // Copied at once: to share it first would cost more.
+        let Some(bytes) = self.rest.get(..length.into()) else {
+            return Err(self.corrupt(format_args!("it ends too early")));
+        };
+        let text = match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(error) => return Err(self.corrupt(format_args!("{error}"))),
+        };
+        self.rest.advance(length.into());
+        Ok(text)
     }
 
     /// Everything was read.
