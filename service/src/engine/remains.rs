@@ -40,7 +40,10 @@ impl Queue {
         }
         let alive = self.deliveries.range(self.cleared).take_while(|(seq, _)| *seq < end);
         let mut alive = alive.filter(is_main).map(|(seq, _)| seq);
-        while self.cleared < end && writes.len() < STEP_ROWS_MAX {
+        for _ in 0..STEP_ROWS_MAX {
+            if self.cleared == end || STEP_ROWS_MAX <= writes.len() {
+                break;
+            }
             let next = alive.next();
             let (from, to) = (self.cleared, next.unwrap_or(end));
             if to.0 - from.0 < RANGE_MIN {

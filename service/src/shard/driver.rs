@@ -119,9 +119,6 @@ fn compact(
     compaction: &Compaction,
     stopping: &AtomicBool,
 ) -> Result<(), StoreError> {
-    if !compaction.dead.is_empty() && !stopping.load(Ordering::Acquire) {
-        store.sync()?;
-    }
     for range in &compaction.dead {
         store.drop_dead(&range.from, &range.to)?;
     }

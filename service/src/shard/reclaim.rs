@@ -53,7 +53,7 @@ const IDLE_AFTER: Duration = Duration::from_secs(10);
 /// Ranges of keys whose space is to be given back, off the shard's thread.
 #[derive(Debug, Default)]
 pub struct Compaction {
-    /// Nothing in them is of use to anybody, as a commit before says: it has to be on the disk first.
+    /// Nothing in them is of use to anybody, as commits before say.
     pub dead: Vec<KeyRange>,
     /// Much in them was removed.
     pub mixed: Vec<KeyRange>,

@@ -208,6 +208,7 @@ impl Store for MemoryStore {
     }
 
     fn drop_dead(&self, from: &Key, to: &Key) -> Result<(), StoreError> {
+        self.sync()?;
         let mut disk = self.open()?;
         let all = Limit { rows: usize::MAX, bytes: usize::MAX };
         for (bytes, _) in disk.rows.scan(from, to, all).rows {

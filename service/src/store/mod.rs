@@ -141,9 +141,9 @@ pub trait Store: Send + Sync {
     /// Writes a complete, openable copy into `to`, which must not exist.
     fn checkpoint(&self, to: &Path) -> Result<(), StoreError>;
 
-    /// Drops what it can of the rows with `from <= key < to` as a whole, for the price of nothing. None
-    /// of them is of use to anybody; any of them may still be there afterwards. [`Store::sync`] goes
-    /// before, because a power cut brings none of them back.
+    /// Drops what it can of the rows with `from <= key < to` without reading them. None of them is of
+    /// use to anybody, as commits so far say, which are made to survive a power cut first; any of them
+    /// may still be there afterwards. Called off the shard's thread.
     fn drop_dead(&self, from: &Key, to: &Key) -> Result<(), StoreError>;
 
     /// Gives the space of deleted rows in `from <= key < to` back to the disk. A hint; may take

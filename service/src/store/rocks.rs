@@ -207,6 +207,9 @@ impl Store for RocksStore {
             return Ok(());
         }
         last.extend([u8::MAX; 64]);
+        // Tables do not come back with a log that a power cut shortened. So even where nobody else
+        // waits for the disk.
+        self.write(|| self.db.flush_wal(true))?;
         let family = family(&self.db, from.space);
         self.db.delete_file_in_range_cf(family, &from.bytes, &last).map_err(store_error)
     }
