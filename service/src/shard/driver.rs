@@ -106,6 +106,9 @@ pub(super) fn spawn_compactor(
 ) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("compactor".into()).spawn(move || {
         for compaction in compactions {
+            if stopping.load(Ordering::Acquire) {
+                return;
+            }
             if let Err(error) = compact(&*store, &compaction, &stopping) {
                 // A hint nobody depends on; if the disk is in trouble, a commit will tell.
                 tracing::warn!(%error, "could not give space back to the disk");

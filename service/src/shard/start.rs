@@ -31,13 +31,13 @@ use crate::keyring::{KeyError, Keyring};
 use crate::model::fifo::Seq;
 use crate::model::queue::{Generation, QueueKind, Slot};
 use crate::model::receipt::ReceiptKey;
-use crate::model::rows::{ReceiveId, ReceiveRow, RowKey};
+use crate::model::rows::{ReceiveId, ReceiveRow};
 use crate::model::time::{Millis, Timestamp};
-use crate::store::codec::{decode, decode_receive, encode};
+use crate::store::codec::{decode, encode, read_receive};
 use crate::store::keys::{
     KeyRange, dead_range, deliveries_range, hint_key, parse_dead_key, parse_queue_key,
-    parse_row_key, parse_task_key, parse_tombstone_key, queues_range, server_key, space_range,
-    tasks_range, tombstones_range, turn_key, turns_range,
+    parse_task_key, parse_tombstone_key, queues_range, server_key, space_range, tasks_range,
+    tombstones_range, turn_key, turns_range,
 };
 use crate::store::values::{QueueRow, ServerRow, TombstoneRow, TurnRow};
 use crate::store::{Batch, Durability, Key, Limit, Op, Space, Store, StoreError};
@@ -452,9 +452,5 @@ fn load_deliveries(
     generation: Generation,
 ) -> Result<Vec<(ReceiveId, ReceiveRow)>, StoreError> {
     let rows = load(store, deliveries_range(slot, generation))?;
-    let deliveries = |(key, value): StoredRow| match parse_row_key(key.space, &key.bytes)? {
-        (_, _, RowKey::Receive(receive)) => Ok((receive, decode_receive(receive, value)?)),
-        _ => Err(StoreError::Corrupt("a row among deliveries is none".into())),
-    };
-    rows.into_iter().map(deliveries).collect()
+    rows.into_iter().map(|(key, value)| read_receive(&key.bytes, value)).collect()
 }

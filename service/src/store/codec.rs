@@ -8,13 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::keys::row_key;
+use super::keys::{parse_row_key, row_key};
 use super::reader::Reader;
 use super::values::{
     AccessKeyRow, DeadRow, OutboxRow, QueueRow, ServerRow, TombstoneRow, TransitKeyRow, TurnRow,
     UserRow,
 };
-use super::{Op, StoreError};
+use super::{Op, Space, StoreError};
 use crate::model::attributes::QueueSettings;
 use crate::model::fifo::{AttemptHash, GroupHash, Seq};
 use crate::model::message::MessageId;
@@ -140,6 +140,14 @@ pub fn decode_receive(receive: ReceiveId, bytes: Bytes) -> Result<ReceiveRow, St
     match bytes.first() {
         Some(&DeliveryRow::VERSION) => Ok(vec![(Seq(receive.0), decode(bytes)?)]),
         _ => decode(bytes),
+    }
+}
+
+/// A row of a range of receives: which it is, and what it has left.
+pub fn read_receive(key: &[u8], value: Bytes) -> Result<(ReceiveId, ReceiveRow), StoreError> {
+    match parse_row_key(Space::State, key)? {
+        (_, _, RowKey::Receive(receive)) => Ok((receive, decode_receive(receive, value)?)),
+        _ => Err(StoreError::Corrupt("a row among deliveries is none".into())),
     }
 }
 

@@ -9,13 +9,13 @@ use crate::model::queue::{Generation, QueueKey, Slot};
 use crate::model::rows::{
     DeliveryRow, GroupRow, HintRow, Lane, LinePlace, MessageHead, MessageRow, Place, RowKey,
 };
-use crate::store::codec::{Value, decode, decode_receive};
+use crate::store::codec::{Value, decode, read_receive};
 use crate::store::keys::{
     KeyRange, all_groups_range, all_members_range, all_timers_range, deliveries_range, hint_key,
     messages_range, parse_row_key, row_key, whole_line_range,
 };
 use crate::store::values::QueueRow;
-use crate::store::{Snapshot, Space, StoreError};
+use crate::store::{Snapshot, StoreError};
 
 /// One queue.
 struct Check<'a> {
@@ -103,10 +103,8 @@ impl<'a> Check<'a> {
         let mut deliveries = BTreeMap::new();
         for row in Rows::new(self.store, deliveries_range(self.slot, self.generation)) {
             let (key, value) = row?;
-            let (_, _, RowKey::Receive(receive)) = parse_row_key(Space::State, &key)? else {
-                return Err(StoreError::Corrupt("a row among receives is none".into()));
-            };
-            for (seq, row) in decode_receive(receive, value)? {
+            let (_, receive) = read_receive(&key, value)?;
+            for (seq, row) in receive {
                 self.report.counts.received += 1;
                 if deliveries.insert(seq, row).is_some() {
                     self.fault(|| format!("message {seq} was given out last by two receives"));

@@ -16,7 +16,7 @@ use stanchion_service::keyring::Keyring;
 use stanchion_service::model::attributes::{QueueSettings, RedrivePolicy};
 use stanchion_service::model::fifo::{DedupHash, GroupHash, Seq};
 use stanchion_service::model::queue::{AccountId, QueueId, QueueKey, QueueKind, QueueName, Region};
-use stanchion_service::model::rows::{HintRow, Lane, RowKey};
+use stanchion_service::model::rows::{HintRow, Lane};
 use stanchion_service::model::task::TaskId;
 use stanchion_service::model::time::Millis;
 use stanchion_service::shard::at_rest::AtRest;
@@ -29,12 +29,12 @@ use stanchion_service::shard::reclaim::Compaction;
 use stanchion_service::shard::request::{Apply, Patience, Request, TaskRequest};
 use stanchion_service::shard::start::Foundation;
 use stanchion_service::shard::stats::ShardStats;
-use stanchion_service::store::codec::{decode, decode_receive};
+use stanchion_service::store::codec::{decode, read_receive};
 use stanchion_service::store::keys::{
-    KeyRange, deliveries_range, ending_seq, hint_key, messages_range, parse_row_key, slot_of,
+    KeyRange, deliveries_range, ending_seq, hint_key, messages_range, slot_of,
 };
 use stanchion_service::store::memory::{Crash, Fault, MemoryStore};
-use stanchion_service::store::{Limit, Space, Store, StoreError};
+use stanchion_service::store::{Limit, Store, StoreError};
 use stanchion_service::verify::verify;
 
 use crate::auditor::{Auditor, QueueFacts};
@@ -614,10 +614,7 @@ impl World {
         let hint = hint.transpose()?.unwrap_or_default();
         let mut received = BTreeMap::new();
         for (key, value) in scan(deliveries_range(slot, generation))? {
-            let (_, _, RowKey::Receive(receive)) = parse_row_key(Space::State, &key)? else {
-                panic!("a row among receives is none")
-            };
-            received.extend(decode_receive(receive, value)?);
+            received.extend(read_receive(&key, value)?.1);
         }
         let mut messages = 0;
         for lane in [Lane::Main, Lane::Delayed] {

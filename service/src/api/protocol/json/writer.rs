@@ -6,6 +6,8 @@ use serde::Serialize;
 use serde::ser::{Error as _, Impossible, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 use serde_json::Error;
 
+use crate::model::digest::digits;
+
 /// Bytes that are looked at together.
 const PART_BYTES: usize = 32;
 
@@ -60,7 +62,6 @@ impl Writer {
     }
 
     fn escaped(&mut self, byte: u8) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let short = match byte {
             b'"' | b'\\' => byte,
             b'\n' => b'n',
@@ -69,7 +70,7 @@ impl Writer {
             0x08 => b'b',
             0x0c => b'f',
             _ => {
-                let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+                let [high, low] = digits(byte);
                 return self.out.extend([b'\\', b'u', b'0', b'0', high, low]);
             }
         };
