@@ -21,6 +21,10 @@ const SKIPPED_ENTRIES_MAX: u64 = 20_000;
 /// 64-bit number is behind them.
 const GALLOP_STEPS_MAX: usize = 64;
 
+/// Where fewer than one in so many numbers is a row, a scan of messages looks for more of them
+/// further on.
+const SPARSE: usize = 4;
+
 /// What a scan of messages reads from a table at once.
 const READ_AHEAD_BYTES: usize = 256 << 10;
 
@@ -56,6 +60,15 @@ impl View<'_> {
         match self {
             View::Live(db) => db.raw_iterator_cf_opt(family, options),
             View::At(_, snapshot) => snapshot.raw_iterator_cf_opt(family, options),
+        }
+    }
+
+    /// Rows of a range in order, wherever it is.
+    fn page(&self, space: Space, from: &[u8], to: &[u8], limit: Limit) -> Result<Page, StoreError> {
+        match self.walk(space, from, to, limit, SKIPPED_ENTRIES_MAX)? {
+            Walk::Finished(page) => Ok(page),
+            Walk::GaveUp(rows) if rows.is_empty() => self.gallop(space, from, to, limit),
+            Walk::GaveUp(rows) => Ok(resume_behind(rows)),
         }
     }
 
@@ -165,12 +178,27 @@ impl Snapshot for View<'_> {
         if to.bytes <= from.bytes {
             return Ok(Page::default());
         }
-        let (space, from, to) = (from.space, &from.bytes, &to.bytes);
-        match self.walk(space, from, to, limit, SKIPPED_ENTRIES_MAX)? {
-            Walk::Finished(page) => Ok(page),
-            Walk::GaveUp(rows) if rows.is_empty() => self.gallop(space, from, to, limit),
-            Walk::GaveUp(rows) => Ok(resume_behind(rows)),
+        let (space, from, to) = (from.space, from.bytes.as_slice(), to.bytes.as_slice());
+        // Messages are mostly numbered without gaps, so what is asked for lies right ahead. A walk
+        // that ends there reads only that: otherwise RocksDB would also read ahead in every table
+        // of level 0 that lies behind it, and past the last row.
+        let near = match space {
+            Space::Messages => advance(from, limit.rows as u64).filter(|near| near.as_slice() < to),
+            Space::State => None,
+        };
+        let Some(near) = near else { return self.page(space, from, to, limit) };
+        let mut page = self.page(space, from, &near, limit)?;
+        if page.next.is_none() {
+            if limit.rows <= page.rows.len() * SPARSE {
+                page.next = Some(near);
+            } else {
+                let rest = Limit { rows: limit.rows - page.rows.len(), ..limit };
+                let behind = self.page(space, &near, to, rest)?;
+                page.rows.extend(behind.rows);
+                page.next = behind.next;
+            }
         }
+        Ok(page)
     }
 }
 
