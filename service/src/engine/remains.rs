@@ -30,11 +30,23 @@ impl Queue {
         received.unwrap_or(Seq::MAX).min(self.window.fresh())
     }
 
-    /// Removes rows of messages that are gone: a bounded number. `false` when there are more. Leaves
-    /// the last alone, among which most may still be in flight: they will be gone together.
-    pub fn clear(&mut self, writes: &mut Vec<Write>) -> bool {
+    /// Where [`Queue::clear`] ends. It leaves the last alone, among which most may still be in
+    /// flight: they will be gone together.
+    fn clear_end(&self) -> Seq {
         let alive = self.deliveries.len() as u64;
-        let end = Seq(self.window.fresh().0.saturating_sub(2 * alive));
+        Seq(self.window.fresh().0.saturating_sub(2 * alive))
+    }
+
+    /// Whether somebody who looks through the queue comes by what is left: because a living message
+    /// lies before it.
+    pub fn has_remains_amid(&self) -> bool {
+        let oldest = self.deliveries.iter().next();
+        oldest.is_some_and(|(seq, _)| seq < self.clear_end())
+    }
+
+    /// Removes rows of messages that are gone: a bounded number. `false` when there are more.
+    pub fn clear(&mut self, writes: &mut Vec<Write>) -> bool {
+        let end = self.clear_end();
         if self.is_fifo() || end <= self.cleared {
             return true;
         }

@@ -35,8 +35,13 @@ const RANGE_DELETED_MAX: usize = 32;
 /// How often deduplication rows are looked after, while there are any.
 const DEDUP_EVERY: Duration = Duration::from_secs(60);
 
-/// Removed messages (of a KiB) whose rows a busy queue leaves where they are.
-pub(super) const UNCLEARED_MAX: u64 = 10_000;
+/// Removed messages (of a KiB) whose rows a busy queue leaves where readers come by.
+const UNCLEARED_AMID_MAX: u64 = 10_000;
+
+/// The same where no reader ever comes again, for all queues together. There, tables go as a whole,
+/// cleared or not. Rare, because a range delete beside new messages makes a table that overlaps all
+/// others, and RocksDB merges what it would only have renamed.
+const UNCLEARED_MAX: u64 = 2_000_000;
 
 /// The rows of its removed messages go when nothing was done to a queue for so long.
 const CLEAR_AFTER: Duration = Duration::from_secs(1);
@@ -115,6 +120,13 @@ impl Reclaim {
         if hosted.uncompacted.size() >= REMOVED_MIN && self.churned.insert(index) {
             self.wake_at(hosted.touched_at + IDLE_AFTER);
         }
+    }
+
+    /// Whether a queue has left enough rows of removed messages where they are.
+    pub(super) fn has_to_clear(&self, hosted: &Hosted) -> bool {
+        let size = hosted.uncleared.size();
+        let share = UNCLEARED_MAX / self.uncleared.len().max(1) as u64;
+        size >= UNCLEARED_AMID_MAX && (size >= share || hosted.queue.has_remains_amid())
     }
 
     /// Takes on a queue that may have rows of removed messages.

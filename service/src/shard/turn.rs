@@ -9,7 +9,6 @@ use super::directory::Entries;
 use super::groups::ViewedGroups;
 use super::handle::QueueInfo;
 use super::queue_stats::Glance;
-use super::reclaim::UNCLEARED_MAX;
 use super::request::{Parcel, Reply, Request, Viewed};
 use crate::engine::command::Departure;
 use crate::engine::queue::Counters;
@@ -233,7 +232,7 @@ impl ShardCore {
         if hosted.rows.len() == 0 {
             hosted.rows.clear();
         } else {
-            if hosted.uncleared.size() >= UNCLEARED_MAX {
+            if self.reclaim.has_to_clear(hosted) {
                 hosted.clear();
             }
             self.reclaim.note(index, hosted, now);
