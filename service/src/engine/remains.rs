@@ -30,23 +30,19 @@ impl Queue {
         received.unwrap_or(Seq::MAX).min(self.window.fresh())
     }
 
-    /// Where [`Queue::clear`] ends. It leaves the last alone, among which most may still be in
-    /// flight: they will be gone together.
-    fn clear_end(&self) -> Seq {
-        let alive = self.deliveries.len() as u64;
-        Seq(self.window.fresh().0.saturating_sub(2 * alive))
+    /// How many rows of messages that are gone somebody who looks through the queue may come by:
+    /// those that have a living message before them.
+    pub fn remains_amid(&self) -> u64 {
+        let oldest = self.deliveries.iter().next().map(|(seq, _)| seq);
+        let span = oldest.map_or(0, |seq| self.window.fresh().0.saturating_sub(seq.0));
+        span.saturating_sub(self.deliveries.len() as u64)
     }
 
-    /// Whether somebody who looks through the queue comes by what is left: because a living message
-    /// lies before it.
-    pub fn has_remains_amid(&self) -> bool {
-        let oldest = self.deliveries.iter().next();
-        oldest.is_some_and(|(seq, _)| seq < self.clear_end())
-    }
-
-    /// Removes rows of messages that are gone: a bounded number. `false` when there are more.
+    /// Removes rows of messages that are gone: a bounded number. `false` when there are more. Leaves
+    /// the last alone, among which most may still be in flight: they will be gone together.
     pub fn clear(&mut self, writes: &mut Vec<Write>) -> bool {
-        let end = self.clear_end();
+        let alive = self.deliveries.len() as u64;
+        let end = Seq(self.window.fresh().0.saturating_sub(2 * alive));
         if self.is_fifo() || end <= self.cleared {
             return true;
         }

@@ -126,7 +126,8 @@ impl Reclaim {
     pub(super) fn has_to_clear(&self, hosted: &Hosted) -> bool {
         let size = hosted.uncleared.size();
         let share = UNCLEARED_MAX / self.uncleared.len().max(1) as u64;
-        size >= UNCLEARED_AMID_MAX && (size >= share || hosted.queue.has_remains_amid())
+        let amid = || hosted.queue.remains_amid() >= UNCLEARED_AMID_MAX;
+        size >= UNCLEARED_AMID_MAX && (size >= share || amid())
     }
 
     /// Takes on a queue that may have rows of removed messages.
