@@ -49,8 +49,8 @@ pub struct Limit {
 pub struct Page {
     /// In key order.
     pub rows: Vec<(Vec<u8>, Bytes)>,
-    /// Where to go on; `None` when the range is exhausted. May be set although no row was returned,
-    /// when the scan gave up among deleted rows.
+    /// Where to go on; `None` when the range is exhausted. May be set although there is nothing more,
+    /// and although no row was returned, when the scan gave up among deleted rows.
     pub next: Option<Vec<u8>>,
 }
 

@@ -189,10 +189,12 @@ impl Snapshot for View<'_> {
         let Some(near) = near else { return self.page(space, from, to, limit) };
         let mut page = self.page(space, from, &near, limit)?;
         if page.next.is_none() {
-            if limit.rows <= page.rows.len() * SPARSE {
+            let bytes: usize = page.rows.iter().map(|(_, value)| value.len()).sum();
+            if limit.rows <= page.rows.len() * SPARSE || limit.bytes <= bytes {
                 page.next = Some(near);
             } else {
-                let rest = Limit { rows: limit.rows - page.rows.len(), ..limit };
+                let rows = limit.rows - page.rows.len();
+                let rest = Limit { rows, bytes: limit.bytes - bytes };
                 let behind = self.page(space, &near, to, rest)?;
                 page.rows.extend(behind.rows);
                 page.next = behind.next;
