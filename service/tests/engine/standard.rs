@@ -457,3 +457,20 @@ fn a_message_that_stays_at_the_head_does_not_keep_the_rows_behind_it() {
     story += "1s rows -> 2501\n1s clear\n1s rows -> 3\n60s receive max=10 -> old count=2";
     standard(&story);
 }
+
+#[test]
+fn readers_come_by_what_is_left_only_behind_a_living_message() {
+    standard(
+        "
+        0s   send m1 m2 m3 m4 m5 m6
+        0s   receive max=5      -> m1 count=1, m2 count=1, m3 count=1, m4 count=1, m5 count=1
+        0s   remains            -> 0
+        0s   delete m3 m4
+        0s   remains            -> 2
+        0s   delete m1 m2
+        0s   remains            -> 0
+        0s   delete m5          -> ok
+        0s   remains            -> 0
+        ",
+    );
+}

@@ -10,6 +10,7 @@
 //! 7s   restart                              (as after kill -9)
 //! 7s   clear                                (rows of messages that are gone)
 //! 7s   rows                                 -> 3                        (message rows)
+//! 7s   remains                              -> 2           (rows of gone ones that readers come by)
 //! 7s   send-off max=2                       -> m1, m2 | nothing        (what is available)
 //! 7s   departed                             -> m1, m2 | nothing
 //! 7s   accept m1 / restore m1               (a message that departed)
@@ -111,6 +112,7 @@ fn act(
             String::new()
         }
         "rows" => bench.rows.messages.len().to_string(),
+        "remains" => bench.queue.remains_amid().to_string(),
         "receive" => {
             let receive = Receive {
                 max: option("max").map_or(1, |max| max.parse().expect("max")),
