@@ -30,8 +30,8 @@ impl Queue {
         received.unwrap_or(Seq::MAX).min(self.window.fresh())
     }
 
-    /// How many rows of messages that are gone somebody who looks through the queue may come by:
-    /// those that have a living message before them.
+    /// How many rows of messages that are gone somebody who looks through the queue may come by at
+    /// most: those that have a living message before them, of any lane, for that one is found at once.
     pub fn remains_amid(&self) -> u64 {
         let oldest = self.deliveries.iter().next().map(|(seq, _)| seq);
         let span = oldest.map_or(0, |seq| self.window.fresh().0.saturating_sub(seq.0));

@@ -41,20 +41,24 @@ fn everything(store: &impl Store) -> [Page; 2] {
     })
 }
 
-/// All rows of a range, read in pages that keep to a limit. Where a page ends before the limit is the
-/// store's own business.
-fn page_by_page(store: &impl Store, from: &Key, to: &Key, limit: Limit) -> Vec<(Vec<u8>, Bytes)> {
-    let (mut from, mut rows) = (from.clone(), Vec::new());
+/// The pages of a range, each within the limit and further on than the last.
+fn pages(store: &impl Store, from: &Key, to: &Key, limit: Limit) -> Vec<Page> {
+    let (mut from, mut pages) = (from.clone(), Vec::new());
     loop {
         let page = store.scan(&from, to, limit).unwrap();
         let before_last = page.rows.iter().rev().skip(1).map(|(_, value)| value.len());
         assert!(page.rows.len() <= limit.rows, "{} rows", page.rows.len());
         assert!(before_last.sum::<usize>() < limit.bytes, "went on after the bytes were reached");
-        rows.extend(page.rows);
-        let Some(next) = page.next else { return rows };
+        let next = page.next.clone();
+        pages.push(page);
+        let Some(next) = next else { return pages };
         assert!(from.bytes < next, "every page makes way");
         from.bytes = next;
     }
+}
+
+fn rows_of(pages: Vec<Page>) -> Vec<(Vec<u8>, Bytes)> {
+    pages.into_iter().flat_map(|page| page.rows).collect()
 }
 
 fn short_keys() -> impl Strategy<Value = Key> {
@@ -104,7 +108,19 @@ proptest! {
         for (probe, space) in probes.iter().zip([Space::State, Space::Messages].into_iter().cycle()) {
             prop_assert_eq!(rocks.get(probe), memory.get(probe));
             let (from, to) = (Key { space, ..probe.clone() }, space_range(space).to);
-            prop_assert_eq!(page_by_page(&rocks, &from, &to, limit), page_by_page(&memory, &from, &to, limit));
+            let [stored, expected] = [
+                pages(&rocks, &from, &to, limit),
+                pages(&memory, &from, &to, limit),
+            ];
+            match space {
+                Space::State => prop_assert_eq!(stored, expected),
+                // Where numbers have gaps a page may end early, but not with less than a quarter.
+                Space::Messages => {
+                    let (first, full) = (&stored[0].rows, &expected[0].rows);
+                    prop_assert!(full.starts_with(first) && full.len() <= 4 * first.len());
+                    prop_assert_eq!(rows_of(stored), rows_of(expected));
+                }
+            }
         }
         let (a, b) = (rocks.snapshot().unwrap(), memory.snapshot().unwrap());
         commit(&rocks, vec![put("later")]);
@@ -128,15 +144,9 @@ fn a_scan_among_deleted_rows_gives_up_and_says_where_to_go_on() {
     commit(&store, (1..total - 1).map(|seq| Op::Delete(key(seq))).collect());
 
     let range = messages_range(Slot(1), Generation(1), Lane::Main, Seq::MIN);
-    let (mut from, mut found, mut calls) = (range.from.clone(), Vec::new(), 0);
-    loop {
-        let page = store.scan(&from, &range.to, Limit { rows: 10, bytes: 1 << 20 }).unwrap();
-        calls += 1;
-        found.extend(page.rows.into_iter().map(|(key, _)| key));
-        let Some(next) = page.next else { break };
-        assert!(from.bytes < next, "every call makes way");
-        from.bytes = next;
-    }
+    let pages = pages(&store, &range.from, &range.to, Limit { rows: 10, bytes: 1 << 20 });
+    let calls = pages.len();
+    let found: Vec<_> = rows_of(pages).into_iter().map(|(key, _)| key).collect();
     assert_eq!(found, [key(0).bytes, key(total - 1).bytes]);
     assert!((5..60).contains(&calls), "{calls} calls: bounded work each, but no crawl");
 }
@@ -150,13 +160,9 @@ fn one_key_deleted_many_times_does_not_stop_a_scan() {
         commit(&store, rewrite.collect());
     }
     commit(&store, vec![put("b")]);
-    let (mut from, mut rows) = (key(""), Vec::new());
-    for _ in 0..100 {
-        let page = store.scan(&from, &key("z"), ALL).unwrap();
-        rows.extend(page.rows);
-        let Some(next) = page.next else { break };
-        from.bytes = next;
-    }
+    let pages = pages(&store, &key(""), &key("z"), ALL);
+    assert!(pages.len() <= 100, "{} pages", pages.len());
+    let rows = rows_of(pages);
     assert_eq!(rows.len(), 1);
 }
 
