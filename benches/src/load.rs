@@ -59,13 +59,6 @@ impl Sample {
     }
 }
 
-/// The sample with the median throughput.
-pub fn median(mut samples: Vec<Sample>) -> Sample {
-    let rate = |sample: &Sample| sample.measured.messages_per_s();
-    samples.sort_by(|one, other| rate(one).total_cmp(&rate(other)));
-    samples.swap_remove(samples.len() / 2)
-}
-
 /// Longest time in microseconds that a histogram tells apart.
 const LATENCY_US_MAX: u64 = 120_000_000;
 

@@ -22,13 +22,14 @@ struct Sending {
 
 const SENDINGS: [Sending; 4] = [
     Sending { what: "single, 1", connections: 1, batched: false, of_floor_min: None },
-    Sending { what: "single, 64", connections: 64, batched: false, of_floor_min: Some(0.6) },
+    COMPARED_SENDING,
     Sending { what: "single, 256", connections: 256, batched: false, of_floor_min: Some(0.6) },
     Sending { what: "batches of 10, 64", connections: 64, batched: true, of_floor_min: Some(0.4) },
 ];
 
-/// The sending with which the rate of receives is compared: [`SENDINGS`], `single, 64`.
-const COMPARED_SENDING: usize = 1;
+/// The sending with which the rate of receives is compared.
+const COMPARED_SENDING: Sending =
+    Sending { what: "single, 64", connections: 64, batched: false, of_floor_min: Some(0.6) };
 
 /// 140,000 messages received and deleted per second where `floor-log` does 58,000 single sends.
 const DRAIN_OF_FLOOR_MIN: f64 = 140_000.0 / 58_000.0;
@@ -38,48 +39,79 @@ const DRAIN_MESSAGES: u64 = 2_000_000;
 
 const CONNECTIONS: usize = 64;
 
+/// A round of a sending: the floor, then the server.
+struct Sent {
+    floor: Sample,
+    server: Sample,
+}
+
+impl Sent {
+    fn ratio(&self) -> f64 {
+        rate(&self.server) / rate(&self.floor)
+    }
+}
+
+/// A round of receives and deletes: the server, with single sends of the floor before and after it.
+struct Drained {
+    floor: [Sample; 2],
+    server: Sample,
+}
+
+impl Drained {
+    fn ratio(&self) -> f64 {
+        let [before, after] = &self.floor;
+        rate(&self.server) / ((rate(before) + rate(after)) / 2.0)
+    }
+}
+
 pub(super) async fn run(context: &Context, report: &mut Report) -> io::Result<()> {
-    let rounds = if context.scale < 0.1 { 1 } else { 3 };
+    let rounds = if context.scale < 0.1 { 1 } else { 5 };
     let time = Duration::from_secs_f64((10.0 * context.scale).clamp(1.0, 10.0));
-    let mut floors = vec![Vec::new(); SENDINGS.len()];
-    let mut servers = vec![Vec::new(); SENDINGS.len()];
-    let mut drains = Vec::new();
+    let mut sent: [Vec<Sent>; SENDINGS.len()] = Default::default();
+    let mut drained = Vec::new();
     for _ in 0..rounds {
-        for (at, sending) in SENDINGS.iter().enumerate() {
-            floors[at].push(sample_floor(context, sending, time).await?);
-            servers[at].push(sample_server(context, sending, time).await?);
+        for (sending, sent) in SENDINGS.iter().zip(&mut sent) {
+            let floor = sample_floor(context, sending, time).await?;
+            let server = sample_server(context, sending, time).await?;
+            sent.push(Sent { floor, server });
         }
-        drains.push(sample_drain(context).await?);
+        let before = sample_floor(context, &COMPARED_SENDING, time / 2).await?;
+        let server = sample_drain(context).await?;
+        let after = sample_floor(context, &COMPARED_SENDING, time / 2).await?;
+        drained.push(Drained { floor: [before, after], server });
     }
     report.note(format!(
-        "{rounds} rounds of {} s, floor and server in turn; the round with the median rate.",
+        "{rounds} rounds of {} s, floor and server in turn; the round with the median ratio.",
         time.as_secs_f64()
     ));
 
-    let mut compared_rate = f64::NAN;
-    let pairs = floors.into_iter().zip(servers);
-    for (at, (sending, (floor, server))) in SENDINGS.iter().zip(pairs).enumerate() {
-        let (floor, server) = (load::median(floor), load::median(server));
-        let floor_rate = floor.measured.messages_per_s();
-        if at == COMPARED_SENDING {
-            compared_rate = floor_rate;
-        }
+    for (sending, sent) in SENDINGS.iter().zip(sent) {
+        let round = median(sent, Sent::ratio);
         let bound = sending.of_floor_min.map_or(Bound::None, Bound::AtLeast);
-        let ratio = server.measured.messages_per_s() / floor_rate;
-        report.time(format!("{}: of floor-log", sending.what), ratio, "×", bound);
-        report.sample(&format!("{}: floor-log", sending.what), &floor);
-        report.sample(&format!("{}: stanchiond", sending.what), &server);
+        report.time(format!("{}: of floor-log", sending.what), round.ratio(), "×", bound);
+        report.sample(&format!("{}: floor-log", sending.what), &round.floor);
+        report.sample(&format!("{}: stanchiond", sending.what), &round.server);
     }
-    let drain = load::median(drains);
-    let ratio = drain.measured.messages_per_s() / compared_rate;
-    report.time(
-        "receive 10 + delete 10, 64: of floor-log's single sends",
-        ratio,
-        "×",
-        Bound::AtLeast(DRAIN_OF_FLOOR_MIN),
-    );
-    report.sample("receive 10 + delete 10, 64: stanchiond", &drain);
+    let round = median(drained, Drained::ratio);
+    let what = "receive 10 + delete 10, 64";
+    let bound = Bound::AtLeast(DRAIN_OF_FLOOR_MIN);
+    report.time(format!("{what}: of floor-log's single sends"), round.ratio(), "×", bound);
+    for (floor, when) in round.floor.iter().zip(["before", "after"]) {
+        let what = format!("{what}: floor-log's single sends {when}");
+        report.time(what, rate(floor), "messages/s", Bound::None);
+    }
+    report.sample(&format!("{what}: stanchiond"), &round.server);
     Ok(())
+}
+
+fn rate(sample: &Sample) -> f64 {
+    sample.measured.messages_per_s()
+}
+
+/// The round whose ratio is in the middle.
+fn median<R>(mut rounds: Vec<R>, ratio: impl Fn(&R) -> f64) -> R {
+    rounds.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
+    rounds.swap_remove(rounds.len() / 2)
 }
 
 async fn sample_floor(context: &Context, sending: &Sending, time: Duration) -> io::Result<Sample> {
