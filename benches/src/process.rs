@@ -269,6 +269,8 @@ pub mod metric {
     pub const TURN_COMMANDS: &str = "stanchion_turn_commands_sum";
     /// Syncs of the log.
     pub const SYNCS: &str = "stanchion_syncs_total";
+    /// Long polls that wait.
+    pub const PARKED_POLLS: &str = "stanchion_parked_polls";
     /// Keys read from the store, by `get` and by scans.
     pub const KEYS_READ: &str = "stanchion_store_keys_read_total";
     /// Tombstones that scans stepped over.
@@ -290,10 +292,14 @@ impl Metrics {
         Metrics(sums)
     }
 
+    /// What a metric says, over all its labels; `None` if the server does not have it.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).copied()
+    }
+
     /// How much a counter grew since an earlier reading; `None` when the server does not have it.
     pub fn since(&self, earlier: &Metrics, name: &str) -> Option<f64> {
-        let now = self.0.get(name)?;
-        Some(now - earlier.0.get(name).copied().unwrap_or(0.0))
+        Some(self.get(name)? - earlier.get(name).unwrap_or(0.0))
     }
 }
 

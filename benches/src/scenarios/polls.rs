@@ -11,7 +11,7 @@ use super::Context;
 use crate::aws::{self, Client, Receive};
 use crate::http::Connection;
 use crate::load::{self, Cycles, Stop};
-use crate::process::{Server, raise_open_files};
+use crate::process::{Server, metric, raise_open_files};
 use crate::report::{Bound, Report};
 
 /// Polls at scale 1, and the fewest at any: with fewer, noise outweighs the memory of a poll.
@@ -28,6 +28,9 @@ const OTHER_FILES: u64 = 200;
 
 /// How long after a send a second, wrong, wake-up is looked for.
 const STRAGGLER: Duration = Duration::from_millis(20);
+
+/// How long the server is waited for to read all polls: none must end while they are watched.
+const PARKING_MAX: Duration = Duration::from_secs(5);
 
 const CPU_PERCENT_MAX: f64 = 1.0;
 const KIB_PER_POLL_MAX: f64 = 20.0;
@@ -89,7 +92,7 @@ pub(super) async fn run(context: &Context, report: &mut Report) -> io::Result<()
             Ok(connection)
         });
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    park(&server, polls).await;
     let before = server.usage()?;
     tokio::time::sleep(watch).await;
     let after = server.usage()?;
@@ -144,6 +147,16 @@ pub(super) async fn run(context: &Context, report: &mut Report) -> io::Result<()
     let expected = Bound::Exactly((polls - sends) as f64);
     report.count("polls that ended empty", empty as f64, "", expected);
     Ok(())
+}
+
+/// Waits until the server has read all polls, and for a moment more.
+async fn park(server: &Server, polls: usize) {
+    let began = Instant::now();
+    let parked = async || server.metrics().await.get(metric::PARKED_POLLS);
+    while parked().await != Some(polls as f64) && began.elapsed() < PARKING_MAX {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
 /// Takes what is there; returns how many.
