@@ -39,46 +39,40 @@ const DRAIN_MESSAGES: u64 = 2_000_000;
 
 const CONNECTIONS: usize = 64;
 
-/// A round of a sending: the floor, then the server.
-struct Sent {
-    floor: Sample,
+/// The server, and what the floor did beside it.
+struct Round<const FLOORS: usize> {
+    floors: [Sample; FLOORS],
     server: Sample,
 }
 
-impl Sent {
+impl<const FLOORS: usize> Round<FLOORS> {
     fn ratio(&self) -> f64 {
-        rate(&self.server) / rate(&self.floor)
+        let floor = self.floors.iter().map(rate).sum::<f64>() / FLOORS as f64;
+        rate(&self.server) / floor
     }
-}
 
-/// A round of receives and deletes: the server, with single sends of the floor before and after it.
-struct Drained {
-    floor: [Sample; 2],
-    server: Sample,
-}
-
-impl Drained {
-    fn ratio(&self) -> f64 {
-        let [before, after] = &self.floor;
-        rate(&self.server) / ((rate(before) + rate(after)) / 2.0)
+    /// The one whose ratio is in the middle.
+    fn median(mut rounds: Vec<Self>) -> Self {
+        rounds.sort_by(|one, other| one.ratio().total_cmp(&other.ratio()));
+        rounds.swap_remove(rounds.len() / 2)
     }
 }
 
 pub(super) async fn run(context: &Context, report: &mut Report) -> io::Result<()> {
     let rounds = if context.scale < 0.1 { 1 } else { 5 };
     let time = Duration::from_secs_f64((10.0 * context.scale).clamp(1.0, 10.0));
-    let mut sent: [Vec<Sent>; SENDINGS.len()] = Default::default();
+    let mut sent: [Vec<Round<1>>; SENDINGS.len()] = Default::default();
     let mut drained = Vec::new();
     for _ in 0..rounds {
         for (sending, sent) in SENDINGS.iter().zip(&mut sent) {
             let floor = sample_floor(context, sending, time).await?;
             let server = sample_server(context, sending, time).await?;
-            sent.push(Sent { floor, server });
+            sent.push(Round { floors: [floor], server });
         }
         let before = sample_floor(context, &COMPARED_SENDING, time / 2).await?;
         let server = sample_drain(context).await?;
         let after = sample_floor(context, &COMPARED_SENDING, time / 2).await?;
-        drained.push(Drained { floor: [before, after], server });
+        drained.push(Round { floors: [before, after], server });
     }
     report.note(format!(
         "{rounds} rounds of {} s, floor and server in turn; the round with the median ratio.",
@@ -86,17 +80,17 @@ pub(super) async fn run(context: &Context, report: &mut Report) -> io::Result<()
     ));
 
     for (sending, sent) in SENDINGS.iter().zip(sent) {
-        let round = median(sent, Sent::ratio);
+        let round = Round::median(sent);
         let bound = sending.of_floor_min.map_or(Bound::None, Bound::AtLeast);
         report.time(format!("{}: of floor-log", sending.what), round.ratio(), "×", bound);
-        report.sample(&format!("{}: floor-log", sending.what), &round.floor);
+        report.sample(&format!("{}: floor-log", sending.what), &round.floors[0]);
         report.sample(&format!("{}: stanchiond", sending.what), &round.server);
     }
-    let round = median(drained, Drained::ratio);
+    let round = Round::median(drained);
     let what = "receive 10 + delete 10, 64";
     let bound = Bound::AtLeast(DRAIN_OF_FLOOR_MIN);
     report.time(format!("{what}: of floor-log's single sends"), round.ratio(), "×", bound);
-    for (floor, when) in round.floor.iter().zip(["before", "after"]) {
+    for (floor, when) in round.floors.iter().zip(["before", "after"]) {
         let what = format!("{what}: floor-log's single sends {when}");
         report.time(what, rate(floor), "messages/s", Bound::None);
     }
@@ -106,12 +100,6 @@ pub(super) async fn run(context: &Context, report: &mut Report) -> io::Result<()
 
 fn rate(sample: &Sample) -> f64 {
     sample.measured.messages_per_s()
-}
-
-/// The round whose ratio is in the middle.
-fn median<R>(mut rounds: Vec<R>, ratio: impl Fn(&R) -> f64) -> R {
-    rounds.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
-    rounds.swap_remove(rounds.len() / 2)
 }
 
 async fn sample_floor(context: &Context, sending: &Sending, time: Duration) -> io::Result<Sample> {
